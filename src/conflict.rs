@@ -1,0 +1,44 @@
+use std::{fmt, sync::Arc};
+
+use crate::{
+    delivery::Trust,
+    event::{TaskId, VoiceEvent, VoiceId},
+};
+
+/// A success that names another voice than the one that its task already succeeded with.
+///
+/// The body is not signed, so one of the two may be forged. The first stands; this one is answered
+/// with 200 and reported, because nobody but the application can decide.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Conflict {
+    /// What arrived and was not handed to the handler.
+    pub event: VoiceEvent,
+    /// Whether it came under the very header pair of the success that stands: a strong sign of a
+    /// forgery. `None` where nothing is signed.
+    pub same_header_pair: Option<bool>,
+    /// How far the success that stands was trusted when it was handled.
+    pub first_trust: Trust,
+}
+
+impl Conflict {
+    /// The task.
+    pub fn task_id(&self) -> &TaskId {
+        self.event.task_id()
+    }
+
+    /// The voice that arrived second.
+    pub fn voice_id(&self) -> Option<&VoiceId> {
+        self.event.voice_id()
+    }
+}
+
+/// The application's own report of a conflict.
+#[derive(Clone)]
+pub(crate) struct ConflictHook(pub(crate) Arc<dyn Fn(&Conflict) + Send + Sync>);
+
+impl fmt::Debug for ConflictHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ConflictHook")
+    }
+}

@@ -1,0 +1,164 @@
+use std::{fmt, sync::Arc, time::Duration};
+
+use crate::store::{Held, Record, SlotKey};
+
+/// How an event came to the handler: which try, how far it can be trusted, under which fence.
+///
+/// The layer inserts it into the extensions of the request beside the
+/// [`VoiceEvent`](crate::VoiceEvent); with the `axum` feature it is an extractor. Cheap to clone.
+///
+/// # Example
+///
+/// ```
+/// use suno_callback::{Delivery, Trust};
+///
+/// fn may_charge(delivery: &Delivery) -> bool {
+///     delivery.trust() == Trust::Confirmed
+/// }
+/// # let _ = may_charge;
+/// ```
+#[derive(Clone)]
+pub struct Delivery {
+    pub(crate) slot: SlotKey,
+    pub(crate) held: Held,
+    pub(crate) record: Record,
+    pub(crate) retain: Duration,
+    pub(crate) origin: Origin,
+}
+
+/// Where an event comes from.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(crate) trust: Trust,
+    pub(crate) via: Via,
+    pub(crate) key_label: Option<Arc<str>>,
+    /// Unix seconds.
+    pub(crate) signed_at: Option<u64>,
+}
+
+impl Delivery {
+    /// 1 for the first run of the handler for this event. More says that an earlier one failed, or
+    /// that its process died: then its effects may exist.
+    pub fn attempt(&self) -> u32 {
+        self.held.attempt()
+    }
+
+    /// Grows with every run for the same event. A database that keeps the highest fence per task
+    /// can refuse a handler that was paused while another took over.
+    pub fn fence(&self) -> i64 {
+        self.held.fence()
+    }
+
+    /// How far the event can be trusted.
+    pub fn trust(&self) -> Trust {
+        self.origin.trust
+    }
+
+    /// Whether the provider called, or we asked.
+    pub fn via(&self) -> Via {
+        self.origin.via
+    }
+
+    /// The label of the key that verified the signature.
+    pub fn key_label(&self) -> Option<&str> {
+        self.origin.key_label.as_deref()
+    }
+
+    /// When the provider signed the request, in Unix seconds.
+    pub fn signed_at(&self) -> Option<u64> {
+        self.origin.signed_at
+    }
+
+    /// The slot of the event: a key for effects that must happen once outside of any transaction.
+    pub fn slot(&self) -> &SlotKey {
+        &self.slot
+    }
+
+    /// The claim under which the handler runs. With [`Delivery::record`] it is what a
+    /// [`commit`](crate::DedupStore::commit) in a transaction of the handler's own needs.
+    pub fn held(&self) -> &Held {
+        &self.held
+    }
+
+    /// What the layer will commit when the handler has succeeded.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
+    /// How long the layer will ask the store to keep it.
+    pub fn retain(&self) -> Duration {
+        self.retain
+    }
+}
+
+impl fmt::Debug for Delivery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("attempt", &self.attempt())
+            .field("fence", &self.fence())
+            .field("trust", &self.trust())
+            .field("via", &self.via())
+            .field("key_label", &self.key_label())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How far an event can be trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Trust {
+    /// The sender knew the secret of the URL.
+    Unsigned,
+    /// The provider signed the task id and the time. What the event says about the task is not
+    /// covered: whoever saw the header pair can send another body with it for some minutes.
+    SignedId,
+    /// The provider's own API said so when we asked.
+    Confirmed,
+}
+
+impl Trust {
+    /// `unsigned`, `signed_id` or `confirmed`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unsigned => "unsigned",
+            Self::SignedId => "signed_id",
+            Self::Confirmed => "confirmed",
+        }
+    }
+
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Unsigned => 0,
+            Self::SignedId => 1,
+            Self::Confirmed => 2,
+        }
+    }
+
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::Unsigned),
+            1 => Some(Self::SignedId),
+            2 => Some(Self::Confirmed),
+            _ => None,
+        }
+    }
+}
+
+/// The way an event came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Via {
+    /// The provider called.
+    Callback,
+    /// We asked the provider.
+    Poll,
+}
+
+impl Via {
+    /// `callback` or `poll`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Callback => "callback",
+            Self::Poll => "poll",
+        }
+    }
+}

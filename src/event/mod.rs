@@ -1,0 +1,288 @@
+//! What a callback says: [`VoiceEvent`], and what that means: [`VoiceOutcome`].
+
+mod id;
+mod outcome;
+mod parse;
+mod status;
+mod text;
+
+use std::{borrow::Cow, fmt, sync::Arc};
+
+pub use self::id::{InvalidTaskId, TaskId, VoiceId};
+pub use self::outcome::{Failure, Inconsistency, VoiceOutcome};
+pub use self::status::VoiceStatus;
+
+pub(crate) use self::outcome::{Code, Meaning};
+pub(crate) use self::parse::Claims;
+pub(crate) use self::text::Escaped;
+
+use self::{
+    outcome::Evidence,
+    parse::{Field, Value},
+    text::Text,
+};
+
+/// One event in the life of a voice: cheap to clone.
+///
+/// The layer inserts it into the extensions of the request; with the `axum` feature it is an
+/// extractor. How far it can be trusted says the [`Delivery`](crate::Delivery) beside it: the
+/// provider signs the task id and the time, **not** what the event says about the task.
+///
+/// # Example
+///
+/// ```
+/// use suno_callback::{CallbackKind, VoiceEvent, VoiceOutcome};
+///
+/// let event = VoiceEvent::parse(
+///     CallbackKind::Generate,
+///     r#"{"code":200,"msg":"success","data":{"taskId":"t-1","voiceId":"voice_1","status":"success"}}"#,
+/// )?;
+/// assert_eq!(event.task_id(), "t-1");
+/// assert!(matches!(event.outcome(), VoiceOutcome::Ready(id) if *id == "voice_1"));
+/// # Ok::<(), suno_callback::InvalidEvent>(())
+/// ```
+#[derive(Clone)]
+pub struct VoiceEvent(Arc<Inner>);
+
+struct Inner {
+    kind: CallbackKind,
+    meaning: Meaning,
+    code: Option<Code>,
+    status: VoiceStatus,
+    task_id: TaskId,
+    voice_id: Option<VoiceId>,
+    phrase: Option<Text>,
+    error_code: Option<i64>,
+    error_message: Option<Text>,
+    /// What was parsed; every text above is a part of it, unless it was written in escapes.
+    body: Arc<str>,
+}
+
+impl VoiceEvent {
+    /// Reads the body of a callback, without any check of its origin: for tests and tools. The
+    /// layer does this for every request.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidEvent`] when it is not JSON or its task id is missing, ambiguous or malformed.
+    pub fn parse(kind: CallbackKind, body: &str) -> Result<Self, InvalidEvent> {
+        Ok(Self::new(kind, &Claims::parse(body)?, body))
+    }
+
+    /// Reads a record that the provider's API returned: the same shape, but there `code` speaks of
+    /// the API call and says nothing about the task.
+    ///
+    /// # Errors
+    ///
+    /// As for [`VoiceEvent::parse`].
+    pub fn from_record(kind: CallbackKind, record: &str) -> Result<Self, InvalidEvent> {
+        let claims = Claims::parse(record)?;
+        Ok(Self::build(kind, None, &claims, record))
+    }
+
+    pub(crate) fn new(kind: CallbackKind, claims: &Claims<'_>, body: &str) -> Self {
+        let code = claims.get(Field::Code).as_whole();
+        let code = code.map_or(Code::None, Code::Is);
+        Self::build(kind, Some(code), claims, body)
+    }
+
+    fn build(kind: CallbackKind, code: Option<Code>, claims: &Claims<'_>, body: &str) -> Self {
+        let text = |field| claims.get(field).as_str().unwrap_or_default();
+        let status = VoiceStatus::from(text(Field::Status));
+        let evidence = Evidence {
+            code,
+            status: &status,
+            voice_id: text(Field::VoiceId),
+            phrase: text(Field::Phrase),
+            key_repeated: claims.content_key_repeated(),
+        };
+        let meaning = evidence.meaning();
+        let parts = Parts::of(body);
+        Self(Arc::new(Inner {
+            kind,
+            meaning,
+            code,
+            task_id: TaskId::from_valid(parts.text(claims.id())),
+            voice_id: parts.voice_id(claims.get(Field::VoiceId)),
+            phrase: parts.non_empty(claims.get(Field::Phrase)),
+            error_code: claims.get(Field::ErrorCode).as_whole(),
+            error_message: parts.non_empty(claims.get(Field::ErrorMessage)),
+            status,
+            body: parts.body,
+        }))
+    }
+
+    /// Which of the two callbacks it is; the route decides that.
+    pub fn kind(&self) -> CallbackKind {
+        self.0.kind
+    }
+
+    /// The task that the event is about: the one whose signature was verified.
+    pub fn task_id(&self) -> &TaskId {
+        &self.0.task_id
+    }
+
+    /// How far the provider says the task is.
+    pub fn status(&self) -> &VoiceStatus {
+        &self.0.status
+    }
+
+    /// What the event means.
+    pub fn outcome(&self) -> VoiceOutcome<'_> {
+        match (self.0.meaning, &self.0.voice_id, &self.0.phrase) {
+            (Meaning::Ready, Some(voice_id), _) => VoiceOutcome::Ready(voice_id),
+            (Meaning::PhraseReady, _, Some(phrase)) => VoiceOutcome::PhraseReady(phrase.as_str()),
+            (Meaning::Failed, ..) => VoiceOutcome::Failed(Failure(self)),
+            (Meaning::Inconsistent(why), ..) => VoiceOutcome::Inconsistent(why),
+            (Meaning::Pending | Meaning::Ready | Meaning::PhraseReady, ..) => VoiceOutcome::Pending,
+        }
+    }
+
+    /// Whether nothing better is to come for this kind of callback: a voice or a failure, and for
+    /// [`CallbackKind::Validate`] also a ready phrase.
+    pub fn is_final(&self) -> bool {
+        match self.0.meaning {
+            Meaning::Ready | Meaning::Failed => true,
+            Meaning::PhraseReady => self.0.kind == CallbackKind::Validate,
+            Meaning::Pending | Meaning::Inconsistent(_) => false,
+        }
+    }
+
+    /// The envelope's `code`, where it is a whole number. `None` in a record that was fetched.
+    pub fn code(&self) -> Option<i64> {
+        match self.0.code {
+            Some(Code::Is(code)) => Some(code),
+            Some(Code::None) | None => None,
+        }
+    }
+
+    /// `voiceId`, whatever the status: for acting on it, match on [`VoiceEvent::outcome`].
+    pub fn voice_id(&self) -> Option<&VoiceId> {
+        self.0.voice_id.as_ref()
+    }
+
+    /// `validateInfo`, the phrase to be sung, where it is not empty.
+    pub fn validate_info(&self) -> Option<&str> {
+        self.0.phrase.as_ref().map(Text::as_str)
+    }
+
+    /// `errorCode`, where it is a whole number.
+    pub fn error_code(&self) -> Option<i64> {
+        self.0.error_code
+    }
+
+    /// `errorMessage`, where it is not empty. Hostile until confirmed: escape it.
+    pub fn error_message(&self) -> Option<&str> {
+        self.0.error_message.as_ref().map(Text::as_str)
+    }
+
+    /// The JSON that this event was read from.
+    pub fn body(&self) -> &str {
+        &self.0.body
+    }
+
+    pub(crate) fn meaning(&self) -> Meaning {
+        self.0.meaning
+    }
+}
+
+impl fmt::Debug for VoiceEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VoiceEvent")
+            .field("kind", &self.0.kind)
+            .field("task_id", &self.0.task_id)
+            .field("status", &self.0.status)
+            .field("outcome", &self.outcome())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which callback a route receives. The payloads do not say, so the route must.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CallbackKind {
+    /// Of `POST /api/v1/voice/generate`: ends with a voice or a failure.
+    #[default]
+    Generate,
+    /// Of `POST /api/v1/voice/validate` and `/regenerate`: ends with a phrase or a failure.
+    Validate,
+}
+
+impl CallbackKind {
+    /// `generate` or `validate`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Generate => "generate",
+            Self::Validate => "validate",
+        }
+    }
+}
+
+/// Why a body is no event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum InvalidEvent {
+    /// Not a JSON object in UTF-8.
+    NotJson,
+    /// None of the four places has a task id.
+    NoTaskId,
+    /// Two places have different task ids.
+    TaskIdsDiffer,
+    /// `data` or a task id is there twice.
+    RepeatedKey,
+    /// The task id is not a string of 1 to 256 bytes without control characters.
+    TaskIdOutsideGrammar,
+}
+
+impl fmt::Display for InvalidEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotJson => "the body is not a JSON object",
+            Self::NoTaskId => "the body has no task id",
+            Self::TaskIdsDiffer => "the body names two different tasks",
+            Self::RepeatedKey => "a key on the way to the task id is repeated",
+            Self::TaskIdOutsideGrammar => "the task id is outside its grammar",
+        })
+    }
+}
+
+impl std::error::Error for InvalidEvent {}
+
+/// Makes texts that share one copy of the body, which outlives the connection's read buffer.
+struct Parts<'a> {
+    source: &'a str,
+    body: Arc<str>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(source: &'a str) -> Self {
+        Self {
+            source,
+            body: source.into(),
+        }
+    }
+
+    fn text(&self, text: Option<&Cow<'_, str>>) -> Text {
+        match text {
+            Some(Cow::Borrowed(part)) => {
+                let start = part
+                    .as_ptr()
+                    .addr()
+                    .wrapping_sub(self.source.as_ptr().addr());
+                Text::within(&self.body, start, part.len())
+            }
+            Some(Cow::Owned(unescaped)) => Text::from(Arc::from(unescaped.as_str())),
+            None => Text::from(Arc::from("")),
+        }
+    }
+
+    fn non_empty(&self, value: &Value<'_>) -> Option<Text> {
+        let text = value.as_cow().filter(|text| !text.is_empty())?;
+        Some(self.text(Some(text)))
+    }
+
+    fn voice_id(&self, value: &Value<'_>) -> Option<VoiceId> {
+        let text = value.as_cow().filter(|text| VoiceId::is_valid(text))?;
+        Some(VoiceId::from_valid(self.text(Some(text))))
+    }
+}

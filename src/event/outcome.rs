@@ -1,0 +1,186 @@
+use std::fmt;
+
+use super::{VoiceEvent, VoiceId, VoiceStatus};
+
+/// What an event means, decided from status, code and ids together.
+///
+/// No single field is trusted: a rejected identity check was seen as `voiceId: "fail"` beside
+/// code 200, and codes of failures differ between providers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum VoiceOutcome<'a> {
+    /// The voice exists: code 200, status `success`, and a voice id that is neither empty nor the
+    /// word `fail`.
+    Ready(&'a VoiceId),
+    /// The phrase to be sung is ready. It lives for 1 to 15 minutes, so be quick.
+    PhraseReady(&'a str),
+    /// The task failed, for good.
+    Failed(Failure<'a>),
+    /// Progress, or a status that nobody listed.
+    Pending,
+    /// Something claims success and something else denies it, or a key is repeated. Ask the
+    /// provider before acting on it.
+    Inconsistent(Inconsistency),
+}
+
+impl VoiceOutcome<'_> {
+    /// A short constant name: `ready`, `phrase_ready`, `failed`, `pending`, `inconsistent`.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Ready(_) => "ready",
+            Self::PhraseReady(_) => "phrase_ready",
+            Self::Failed(_) => "failed",
+            Self::Pending => "pending",
+            Self::Inconsistent(_) => "inconsistent",
+        }
+    }
+}
+
+impl fmt::Debug for VoiceOutcome<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ready(voice_id) => f.debug_tuple("Ready").field(voice_id).finish(),
+            Self::PhraseReady(phrase) => {
+                let phrase = super::Escaped(phrase);
+                f.debug_tuple("PhraseReady").field(&phrase).finish()
+            }
+            Self::Failed(failure) => f.debug_tuple("Failed").field(failure).finish(),
+            Self::Pending => f.write_str("Pending"),
+            Self::Inconsistent(why) => f.debug_tuple("Inconsistent").field(why).finish(),
+        }
+    }
+}
+
+/// What a failed task says about its failure.
+///
+/// The texts are the provider's and not verified by its signature: escape them before you show
+/// them.
+#[derive(Clone, Copy)]
+pub struct Failure<'a>(pub(super) &'a VoiceEvent);
+
+impl<'a> Failure<'a> {
+    /// The envelope's `code`; kie.ai documents 500, sunoapi.org 400.
+    pub fn code(&self) -> Option<i64> {
+        self.0.code()
+    }
+
+    /// `errorCode`, where it is a number.
+    pub fn error_code(&self) -> Option<i64> {
+        self.0.error_code()
+    }
+
+    /// `errorMessage`, where it is a string that is not empty.
+    pub fn error_message(&self) -> Option<&'a str> {
+        self.0.error_message()
+    }
+}
+
+impl PartialEq for Failure<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        let parts = |it: &Self| (it.code(), it.error_code());
+        parts(self) == parts(other) && self.error_message() == other.error_message()
+    }
+}
+
+impl Eq for Failure<'_> {}
+
+impl fmt::Debug for Failure<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Failure")
+            .field("code", &self.code())
+            .field("error_code", &self.error_code())
+            .field("error_message", &self.error_message().map(super::Escaped))
+            .finish()
+    }
+}
+
+/// Why an event contradicts itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Inconsistency {
+    /// Status `success`, and no voice id.
+    NoVoiceId,
+    /// Status `success`, and the voice id is the word `fail`.
+    VoiceIdSaysFail,
+    /// A result is there, and `code` is not 200.
+    CodeDenies,
+    /// A key is there twice with room for two meanings.
+    RepeatedKey,
+}
+
+/// The outcome without what it borrows from the event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    Ready,
+    PhraseReady,
+    Failed,
+    Pending,
+    Inconsistent(Inconsistency),
+}
+
+/// What the decision looks at.
+pub(super) struct Evidence<'a> {
+    /// `None` in a record that was fetched: there `code` is the API's own.
+    pub(super) code: Option<Code>,
+    pub(super) status: &'a VoiceStatus,
+    pub(super) voice_id: &'a str,
+    pub(super) phrase: &'a str,
+    pub(super) key_repeated: bool,
+}
+
+/// The `code` of a callback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Code {
+    Is(i64),
+    /// Absent, null, or not a whole number.
+    None,
+}
+
+impl Evidence<'_> {
+    pub(super) fn meaning(&self) -> Meaning {
+        if self.key_repeated {
+            return Meaning::Inconsistent(Inconsistency::RepeatedKey);
+        }
+        match self.status {
+            VoiceStatus::Fail | VoiceStatus::ProcessingValidateFail => Meaning::Failed,
+            VoiceStatus::Success => self.success(),
+            VoiceStatus::WaitValidating if !self.phrase.is_empty() => self.phrase(),
+            VoiceStatus::WaitValidating
+            | VoiceStatus::WaitProcessing
+            | VoiceStatus::ProcessingValidate => Meaning::Pending,
+            VoiceStatus::Other(_) => self.without_status(),
+        }
+    }
+
+    fn success(&self) -> Meaning {
+        match self.voice_id {
+            "" => Meaning::Inconsistent(Inconsistency::NoVoiceId),
+            "fail" => Meaning::Inconsistent(Inconsistency::VoiceIdSaysFail),
+            _ if self.denied() => Meaning::Inconsistent(Inconsistency::CodeDenies),
+            _ => Meaning::Ready,
+        }
+    }
+
+    fn phrase(&self) -> Meaning {
+        if self.denied() {
+            return Meaning::Inconsistent(Inconsistency::CodeDenies);
+        }
+        Meaning::PhraseReady
+    }
+
+    /// An unknown status claims nothing, so a code that is not 200 decides; a voice id beside it
+    /// still claims a success.
+    fn without_status(&self) -> Meaning {
+        match self.code {
+            Some(Code::Is(code)) if code != 200 => match VoiceId::is_valid(self.voice_id) {
+                true => Meaning::Inconsistent(Inconsistency::CodeDenies),
+                false => Meaning::Failed,
+            },
+            _ => Meaning::Pending,
+        }
+    }
+
+    fn denied(&self) -> bool {
+        self.code.is_some_and(|code| code != Code::Is(200))
+    }
+}

@@ -1,0 +1,342 @@
+//! One pass over the body: what feeds the signature and what feeds the event are the same strings.
+
+use std::{borrow::Cow, fmt};
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::{InvalidEvent, TaskId};
+
+/// What a body claims, borrowed from it.
+#[derive(Debug, Default)]
+pub(crate) struct Claims<'a> {
+    values: [Value<'a>; Field::COUNT],
+    seen: u16,
+    id_key_repeated: bool,
+    content_key_repeated: bool,
+}
+
+impl<'a> Claims<'a> {
+    pub(crate) fn parse(body: &'a str) -> Result<Self, InvalidEvent> {
+        let mut claims = Self::default();
+        let mut json = serde_json::Deserializer::from_str(body);
+        let envelope = Object {
+            claims: &mut claims,
+            level: Level::Top,
+        };
+        json.deserialize_any(envelope)
+            .and_then(|()| json.end())
+            .map_err(|_| InvalidEvent::NotJson)?;
+        claims.check_ids()?;
+        Ok(claims)
+    }
+
+    /// The id of the task: [`Claims::parse`] made sure that there is exactly one.
+    pub(crate) fn task_id(&self) -> &str {
+        self.id().map_or("", |id| id)
+    }
+
+    pub(super) fn id(&self) -> Option<&Cow<'a, str>> {
+        self.ids().find_map(Value::as_cow)
+    }
+
+    pub(super) fn get(&self, field: Field) -> &Value<'a> {
+        self.values.get(field as usize).unwrap_or(&Value::Absent)
+    }
+
+    pub(super) fn content_key_repeated(&self) -> bool {
+        self.content_key_repeated
+    }
+
+    fn ids(&self) -> impl Iterator<Item = &Value<'a>> {
+        Field::IDS.into_iter().map(|id| self.get(id))
+    }
+
+    /// Every id that is there must be the same string: otherwise a signature for one task could
+    /// carry an event of another.
+    fn check_ids(&self) -> Result<(), InvalidEvent> {
+        if self.id_key_repeated {
+            return Err(InvalidEvent::RepeatedKey);
+        }
+        let mut present = self.ids().filter(|id| **id != Value::Absent);
+        let first = present.next().ok_or(InvalidEvent::NoTaskId)?;
+        if present.any(|id| id != first) {
+            return Err(InvalidEvent::TaskIdsDiffer);
+        }
+        match first.as_str() {
+            Some(id) if TaskId::is_valid(id) => Ok(()),
+            _ => Err(InvalidEvent::TaskIdOutsideGrammar),
+        }
+    }
+
+    /// Notes that the key of `field` was there.
+    fn see(&mut self, field: Field) {
+        let bit = 1 << field as u16;
+        match self.seen & bit != 0 {
+            true if field.leads_to_an_id() => self.id_key_repeated = true,
+            true => self.content_key_repeated = true,
+            false => self.seen |= bit,
+        }
+    }
+
+    fn put(&mut self, field: Field, value: Value<'a>) {
+        if let Some(place) = self.values.get_mut(field as usize) {
+            *place = value;
+        }
+    }
+}
+
+/// The keys that mean something, each at its own level.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Field {
+    TopTaskId,
+    TopTaskIdSnake,
+    TaskId,
+    TaskIdSnake,
+    Data,
+    Code,
+    Status,
+    VoiceId,
+    Phrase,
+    ErrorCode,
+    ErrorMessage,
+}
+
+impl Field {
+    const COUNT: usize = Self::ErrorMessage as usize + 1;
+
+    const IDS: [Self; 4] = [
+        Self::TaskId,
+        Self::TaskIdSnake,
+        Self::TopTaskId,
+        Self::TopTaskIdSnake,
+    ];
+
+    fn leads_to_an_id(self) -> bool {
+        self == Self::Data || Self::IDS.contains(&self)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Level {
+    Top,
+    Data,
+}
+
+impl Level {
+    fn field(self, key: &str) -> Option<Field> {
+        match (self, key) {
+            (Self::Top, "taskId") => Some(Field::TopTaskId),
+            (Self::Top, "task_id") => Some(Field::TopTaskIdSnake),
+            (Self::Top, "data") => Some(Field::Data),
+            (Self::Top, "code") => Some(Field::Code),
+            (Self::Data, "taskId") => Some(Field::TaskId),
+            (Self::Data, "task_id") => Some(Field::TaskIdSnake),
+            (Self::Data, "status") => Some(Field::Status),
+            (Self::Data, "voiceId") => Some(Field::VoiceId),
+            (Self::Data, "validateInfo") => Some(Field::Phrase),
+            (Self::Data, "errorCode") => Some(Field::ErrorCode),
+            (Self::Data, "errorMessage") => Some(Field::ErrorMessage),
+            _ => None,
+        }
+    }
+}
+
+/// A JSON value that decides nothing by its type: what it means is for later.
+#[derive(Debug, Default, PartialEq)]
+pub(super) enum Value<'a> {
+    /// Not there, or `null`.
+    #[default]
+    Absent,
+    Text(Cow<'a, str>),
+    Whole(i64),
+    /// A fraction, a boolean, an array, an object.
+    Odd,
+}
+
+impl<'a> Value<'a> {
+    pub(super) fn as_cow(&self) -> Option<&Cow<'a, str>> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(super) fn as_str(&self) -> Option<&str> {
+        self.as_cow().map(|text| &**text)
+    }
+
+    /// The number, also where it was written as a string.
+    pub(super) fn as_whole(&self) -> Option<i64> {
+        match self {
+            Self::Whole(number) => Some(*number),
+            Self::Text(text) => text.parse().ok(),
+            Self::Absent | Self::Odd => None,
+        }
+    }
+}
+
+/// Fills the claims from an object at one level.
+struct Object<'c, 'a> {
+    claims: &'c mut Claims<'a>,
+    level: Level,
+}
+
+impl<'a> Object<'_, 'a> {
+    /// `data` may be null or of an odd type: then an id at the top still makes it an event.
+    fn none<E: Error>(self) -> Result<(), E> {
+        match self.level {
+            Level::Top => Err(E::custom("not an object")),
+            Level::Data => Ok(()),
+        }
+    }
+}
+
+impl<'a> DeserializeSeed<'a> for Object<'_, 'a> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'a> Visitor<'a> for Object<'_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(field) = map.next_key_seed(Key(self.level))? {
+            let Some(field) = field else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            self.claims.see(field);
+            if field == Field::Data {
+                map.next_value_seed(Object {
+                    claims: self.claims,
+                    level: Level::Data,
+                })?;
+            } else {
+                let value = map.next_value_seed(Lenient)?;
+                self.claims.put(field, value);
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, seq: A) -> Result<(), A::Error> {
+        drain_seq(seq)?;
+        self.none()
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        self.none()
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        self.none()
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+        self.none()
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+        self.none()
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+        self.none()
+    }
+
+    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
+        self.none()
+    }
+}
+
+/// Reads a key without allocating; escapes in it are resolved before it is compared.
+struct Key(Level);
+
+impl<'a> DeserializeSeed<'a> for Key {
+    type Value = Option<Field>;
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_identifier(self)
+    }
+}
+
+impl Visitor<'_> for Key {
+    type Value = Option<Field>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(self.0.field(key))
+    }
+}
+
+/// Reads any value.
+struct Lenient;
+
+impl<'a> DeserializeSeed<'a> for Lenient {
+    type Value = Value<'a>;
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Value<'a>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'a> Visitor<'a> for Lenient {
+    type Value = Value<'a>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'a str) -> Result<Value<'a>, E> {
+        Ok(Value::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Value<'a>, E> {
+        Ok(Value::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Value<'a>, E> {
+        Ok(Value::Whole(number))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Value<'a>, E> {
+        Ok(i64::try_from(number).map_or(Value::Odd, Value::Whole))
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Value<'a>, E> {
+        Ok(Value::Odd)
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Value<'a>, E> {
+        Ok(Value::Odd)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value<'a>, E> {
+        Ok(Value::Absent)
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, seq: A) -> Result<Value<'a>, A::Error> {
+        drain_seq(seq)?;
+        Ok(Value::Odd)
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Value<'a>, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Value::Odd)
+    }
+}
+
+fn drain_seq<'a, A: SeqAccess<'a>>(mut seq: A) -> Result<(), A::Error> {
+    while seq.next_element::<IgnoredAny>()?.is_some() {}
+    Ok(())
+}

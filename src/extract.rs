@@ -1,0 +1,38 @@
+//! [`VoiceEvent`] and [`Delivery`] as axum extractors.
+
+use axum_core::{
+    extract::FromRequestParts,
+    response::{IntoResponse, Response},
+};
+use http::{StatusCode, request::Parts};
+
+use crate::{delivery::Delivery, event::VoiceEvent};
+
+/// The extractor found nothing, because no [`SunoCallbackLayer`](crate::SunoCallbackLayer) is in
+/// front of the handler: 500, with a text that says so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayerMissing;
+
+impl IntoResponse for LayerMissing {
+    fn into_response(self) -> Response {
+        let text = "no voice event in this request: mount the route with \
+                    `post(handler).layer(SunoCallbackLayer::new(..))`";
+        (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for VoiceEvent {
+    type Rejection = LayerMissing;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, LayerMissing> {
+        parts.extensions.get().cloned().ok_or(LayerMissing)
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Delivery {
+    type Rejection = LayerMissing;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, LayerMissing> {
+        parts.extensions.get().cloned().ok_or(LayerMissing)
+    }
+}

@@ -1,0 +1,131 @@
+//! What the head alone decides: no allocation, no await, and the body stays untouched.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
+
+use crate::{
+    clock::{self, Clock},
+    rejection::Rejection,
+    signature::{KeyRing, Signature, Timestamp, UrlSecret},
+};
+
+/// `X-Webhook-Timestamp`: when the provider sent the request, in Unix seconds.
+pub const TIMESTAMP_HEADER: HeaderName = HeaderName::from_static("x-webhook-timestamp");
+
+/// `X-Webhook-Signature`: base64 of the HMAC-SHA256 over task id and timestamp.
+pub const SIGNATURE_HEADER: HeaderName = HeaderName::from_static("x-webhook-signature");
+
+/// Checks the head of a request, in the order in which the HTTP contract lists its rows.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    pub(crate) credentials: Credentials,
+    pub(crate) tolerance: Duration,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// How a sender shows that it is the provider.
+#[derive(Clone, Debug)]
+pub(crate) enum Credentials {
+    Signed(KeyRing),
+    Unsigned(UrlSecret),
+}
+
+/// What a good head leaves to be checked against the body.
+pub(crate) enum Proof {
+    Signed {
+        timestamp: Timestamp,
+        signature: Signature,
+    },
+    Unsigned,
+}
+
+impl Gate {
+    pub(crate) fn check(&self, head: &Parts) -> Result<Proof, Rejection> {
+        if head.method != Method::POST {
+            return Err(Rejection::Method);
+        }
+        check_content_type(&head.headers)?;
+        check_content_encoding(&head.headers)?;
+        match &self.credentials {
+            Credentials::Signed(_) => self.check_headers(&head.headers),
+            Credentials::Unsigned(secret) if secret.is_in(head.uri.query().unwrap_or("")) => {
+                Ok(Proof::Unsigned)
+            }
+            Credentials::Unsigned(_) => Err(Rejection::UrlSecretWrong),
+        }
+    }
+
+    fn check_headers(&self, headers: &HeaderMap) -> Result<Proof, Rejection> {
+        let timestamp = exactly_one(headers, &TIMESTAMP_HEADER)?;
+        let signature = exactly_one(headers, &SIGNATURE_HEADER)?;
+        let timestamp =
+            Timestamp::parse(timestamp.as_bytes()).ok_or(Rejection::TimestampMalformed)?;
+        let signature =
+            Signature::parse(signature.as_bytes()).ok_or(Rejection::SignatureMalformed)?;
+        self.check_freshness(timestamp)?;
+        Ok(Proof::Signed {
+            timestamp,
+            signature,
+        })
+    }
+
+    fn check_freshness(&self, timestamp: Timestamp) -> Result<(), Rejection> {
+        let now = clock::unix_time(&*self.clock).ok_or(Rejection::ClockUnusable)?;
+        let (now, then) = (now.as_secs(), timestamp.seconds());
+        let tolerance = self.tolerance.as_secs();
+        match now.abs_diff(then).saturating_sub(tolerance) {
+            0 => Ok(()),
+            late_by if now > then => Err(Rejection::Stale { late_by }),
+            early_by => Err(Rejection::FromTheFuture { early_by }),
+        }
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Gate")
+            .field("credentials", &self.credentials)
+            .field("tolerance", &self.tolerance)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `HeaderMap::get` would silently take the first of several.
+fn exactly_one<'h>(
+    headers: &'h HeaderMap,
+    name: &HeaderName,
+) -> Result<&'h HeaderValue, Rejection> {
+    let mut values = headers.get_all(name).iter();
+    let first = values.next().ok_or(Rejection::HeaderMissing)?;
+    match values.next() {
+        None => Ok(first),
+        Some(_) => Err(Rejection::HeaderRepeated),
+    }
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), Rejection> {
+    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
+    match types.all(|value| is_json(value.as_bytes())) {
+        true => Ok(()),
+        false => Err(Rejection::ContentType),
+    }
+}
+
+/// `application/json` or any `+json`, in any case and with any parameters.
+fn is_json(content_type: &[u8]) -> bool {
+    let essence = content_type.split(|byte| *byte == b';').next();
+    let essence = essence.unwrap_or_default().trim_ascii();
+    let suffix = essence.last_chunk::<5>();
+    essence.eq_ignore_ascii_case(b"application/json")
+        || essence.contains(&b'/') && suffix.is_some_and(|it| it.eq_ignore_ascii_case(b"+json"))
+}
+
+fn check_content_encoding(headers: &HeaderMap) -> Result<(), Rejection> {
+    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+    let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+    match encodings.all(plain) {
+        true => Ok(()),
+        false => Err(Rejection::ContentEncoding),
+    }
+}

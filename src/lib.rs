@@ -1,0 +1,67 @@
+//! A tower layer for the callbacks of the Suno Voice API.
+#![forbid(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![warn(
+    missing_docs,
+    missing_debug_implementations,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod body;
+mod caller;
+mod claim;
+mod clock;
+mod confirm;
+mod conflict;
+mod delivery;
+mod detach;
+mod drain;
+mod event;
+#[cfg(feature = "axum")]
+mod extract;
+mod future;
+mod gate;
+mod handle;
+mod layer;
+mod milestone;
+mod panic;
+mod pipeline;
+mod random;
+mod rejection;
+mod reply;
+mod service;
+mod shards;
+mod signature;
+pub mod store;
+mod timer;
+mod times;
+mod trace;
+mod twins;
+
+pub use self::{
+    clock::{Clock, SystemClock},
+    confirm::{Confirm, Confirmation, Unconfirmed},
+    conflict::Conflict,
+    delivery::{Delivery, Trust, Via},
+    drain::{Drain, Drained},
+    event::{
+        CallbackKind, Failure, Inconsistency, InvalidEvent, InvalidTaskId, TaskId, VoiceEvent,
+        VoiceId, VoiceOutcome, VoiceStatus,
+    },
+    future::ResponseFuture,
+    gate::{SIGNATURE_HEADER, TIMESTAMP_HEADER},
+    layer::SunoCallbackLayer,
+    rejection::Rejection,
+    reply::{Disposition, ResponseBody},
+    service::SunoCallbackService,
+    signature::{EmptyKey, SigningKey, UrlSecret, WeakSecret},
+    store::{AnyStore, DedupStore, MemoryStore},
+    times::{InvalidTimes, Limits, Times},
+};
+
+#[cfg(feature = "axum")]
+pub use self::extract::LayerMissing;

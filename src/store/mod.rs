@@ -1,0 +1,337 @@
+//! Where the layer remembers what was handled: the [`DedupStore`] trait, its laws, and its
+//! implementations.
+//!
+//! A store maps an opaque 32-byte [`SlotKey`] to one of three states:
+//!
+//! ```text
+//!          claim                    commit
+//!   free ----------> held(owner, ----------> done(record)
+//!    ^               fence, lease)                until retention ends
+//!    +------ release -----+
+//! ```
+//!
+//! # Laws
+//!
+//! 1. A slot has at most one holder whose lease has not ended.
+//! 2. The fence grows with every acquisition, also after a release.
+//! 3. [`renew`](DedupStore::renew), [`commit`](DedupStore::commit) and
+//!    [`release`](DedupStore::release) apply only for the current owner and fence; anything else is
+//!    [`Settled::Lost`] and changes nothing.
+//! 4. [`claim`](DedupStore::claim) and [`commit`](DedupStore::commit) are idempotent for their
+//!    owner: repeated after a lost answer they give the same fence and the same attempt, or
+//!    [`Settled::Applied`].
+//! 5. A claim whose lease has ended and that nobody took is still its owner's.
+//! 6. Done is absorbing until its retention ends; the release of a done slot is
+//!    [`Settled::Lost`].
+//! 7. A held or released slot is kept for [`KEEP_FENCE`] after its last change, so that its fence
+//!    survives.
+//! 8. Leases run on the store's own clock, and one that ends more than [`MAX_LEASE`] ahead counts
+//!    as ended: a clock that stepped back must not lock a slot for hours.
+//! 9. What cannot be understood is an error, never a free slot.
+//! 10. Every operation is one atomic statement or script, and dropping its future at any point
+//!     leaves one of the two legal states.
+//!
+//! The `testkit` feature has these laws as functions that run against any store.
+
+mod erased;
+mod memory;
+
+pub use self::erased::AnyStore;
+pub use self::memory::{MemoryStore, StoreFull};
+
+use std::{fmt, future::Future, time::Duration};
+
+use tower::BoxError;
+
+/// The longest lease that a store grants or believes in: 60 seconds.
+pub const MAX_LEASE: Duration = Duration::from_secs(60);
+
+/// How long a held or released slot is kept after its last change: one hour.
+pub const KEEP_FENCE: Duration = Duration::from_secs(3600);
+
+/// Remembers which events are being handled and which are done.
+///
+/// Implementations write plain `async fn`s. Read the [laws](crate::store#laws) first, and run the
+/// `testkit` against what you wrote.
+///
+/// # Cancellation safety
+///
+/// The layer drops these futures: on a timeout, and when the peer hangs up before its claim was
+/// granted. A dropped operation must either have happened or not; the layer repeats it with the
+/// same owner and fence and relies on law 4.
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use suno_callback::store::{Claim, DedupStore, MemoryStore, Owner, SlotKey};
+///
+/// # async fn demo() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// let store = MemoryStore::default();
+/// let slot = SlotKey::from([7; 32]);
+/// let Claim::Granted(held) = store.claim(&slot, Owner::from([1; 16]), Duration::from_secs(5)).await?
+/// else {
+///     panic!("nobody else is here");
+/// };
+/// assert_eq!(held.attempt(), 1);
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(demo()).unwrap();
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a `DedupStore`",
+    note = "implement it with plain `async fn`s, or use `MemoryStore` or `AnyStore`"
+)]
+pub trait DedupStore: Send + Sync + 'static {
+    /// What goes wrong in the backend. The layer logs it and tries again.
+    type Error: Into<BoxError> + Send;
+
+    /// Looks whether `slot` is done, without claiming it.
+    ///
+    /// # Behavior
+    ///
+    /// - `Some` only when the slot is done and its retention has not ended.
+    /// - It is a hint: the answer may be outdated when it arrives.
+    ///
+    /// # Errors
+    ///
+    /// When the backend cannot answer, or holds something that cannot be understood.
+    fn peek(
+        &self,
+        slot: &SlotKey,
+    ) -> impl Future<Output = Result<Option<Record>, Self::Error>> + Send;
+
+    /// Asks to be the one who handles `slot` for the length of `lease`.
+    ///
+    /// # Behavior
+    ///
+    /// - Free, or held with a lease that has ended: granted, with a higher fence and attempt.
+    /// - Held by the same `owner`: granted again, same fence and attempt, lease from now.
+    /// - Held by another: [`Claim::InFlight`].
+    /// - Done: [`Claim::Done`], whoever asks.
+    ///
+    /// # Errors
+    ///
+    /// As for [`peek`](Self::peek); the claim may or may not have been applied.
+    fn claim(
+        &self,
+        slot: &SlotKey,
+        owner: Owner,
+        lease: Duration,
+    ) -> impl Future<Output = Result<Claim, Self::Error>> + Send;
+
+    /// Extends the lease of a held slot to `lease` from now.
+    ///
+    /// # Errors
+    ///
+    /// As for [`peek`](Self::peek); the renewal may or may not have been applied.
+    fn renew(
+        &self,
+        slot: &SlotKey,
+        held: &Held,
+        lease: Duration,
+    ) -> impl Future<Output = Result<Settled, Self::Error>> + Send;
+
+    /// Marks a held slot done and keeps `record` for the length of `retain`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`peek`](Self::peek); the commit may or may not have been applied.
+    fn commit(
+        &self,
+        slot: &SlotKey,
+        held: &Held,
+        record: &Record,
+        retain: Duration,
+    ) -> impl Future<Output = Result<Settled, Self::Error>> + Send;
+
+    /// Gives a held slot back, so that the next claim is granted at once.
+    ///
+    /// # Errors
+    ///
+    /// As for [`peek`](Self::peek); the release may or may not have been applied.
+    fn release(
+        &self,
+        slot: &SlotKey,
+        held: &Held,
+    ) -> impl Future<Output = Result<Settled, Self::Error>> + Send;
+
+    /// How long this store would keep a success or a failure, where the application does not say.
+    ///
+    /// Default: 30 days. Stores that pay for each entry with memory say less.
+    fn retention(&self) -> Duration {
+        Duration::from_secs(30 * 24 * 3600)
+    }
+}
+
+/// The answer to a [`DedupStore::claim`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Claim {
+    /// The asker holds the slot now.
+    Granted(Held),
+    /// Somebody else holds it.
+    InFlight {
+        /// How long the other's lease still lasts, as far as the store knows; zero is allowed.
+        remaining: Duration,
+    },
+    /// It was handled before.
+    Done(Record),
+}
+
+/// Whether a renewal, a commit or a release was applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a lost claim means that somebody else holds the slot"]
+pub enum Settled {
+    /// It was, now or by an earlier try of the same holder.
+    Applied,
+    /// The slot is no longer this holder's. Nothing was changed.
+    Lost,
+}
+
+/// The name of one slot: 32 opaque bytes.
+///
+/// The layer derives it with SHA-256 from the namespace, the kind of the callback, the task and
+/// the milestone, so that a backend needs no opinion on lengths or characters.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SlotKey([u8; 32]);
+
+impl SlotKey {
+    /// The bytes to store under.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl From<[u8; 32]> for SlotKey {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for SlotKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex(f, "SlotKey", &self.0)
+    }
+}
+
+/// Who claims: 16 opaque bytes, unique to one process and one claim.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Owner([u8; 16]);
+
+impl Owner {
+    /// The bytes to store.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl From<[u8; 16]> for Owner {
+    fn from(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex(f, "Owner", &self.0)
+    }
+}
+
+/// A granted claim: who holds the slot, under which fence, for the how-manieth time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    owner: Owner,
+    fence: i64,
+    attempt: u32,
+}
+
+impl Held {
+    /// Puts a claim together; stores call this.
+    ///
+    /// `fence` must grow with every acquisition of the slot. `attempt` counts acquisitions from 1.
+    pub fn new(owner: Owner, fence: i64, attempt: u32) -> Self {
+        Self {
+            owner,
+            fence,
+            attempt,
+        }
+    }
+
+    /// Who holds the slot.
+    pub fn owner(&self) -> Owner {
+        self.owner
+    }
+
+    /// The fencing token: a database that keeps the highest fence it has seen per task can refuse
+    /// a holder that was paused beyond its lease.
+    pub fn fence(&self) -> i64 {
+        self.fence
+    }
+
+    /// 1 for the first acquisition of this slot, 2 for the next.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+}
+
+/// What a done slot keeps: at most 64 bytes that only the layer understands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Record {
+    len: u8,
+    bytes: [u8; Self::MAX_LEN],
+}
+
+impl Record {
+    /// The largest record, in bytes.
+    pub const MAX_LEN: usize = 64;
+
+    /// A record of no bytes.
+    pub const EMPTY: Self = Self {
+        len: 0,
+        bytes: [0; Self::MAX_LEN],
+    };
+
+    /// The bytes to store.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+impl TryFrom<&[u8]> for Record {
+    type Error = RecordTooLong;
+
+    fn try_from(slice: &[u8]) -> Result<Self, Self::Error> {
+        let mut bytes = [0; Self::MAX_LEN];
+        let target = bytes.get_mut(..slice.len()).ok_or(RecordTooLong)?;
+        target.copy_from_slice(slice);
+        let len = u8::try_from(slice.len()).map_err(|_| RecordTooLong)?;
+        Ok(Self { len, bytes })
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex(f, "Record", self.as_bytes())
+    }
+}
+
+/// More than [`Record::MAX_LEN`] bytes were offered as a [`Record`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordTooLong;
+
+impl fmt::Display for RecordTooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a record has at most {} bytes", Record::MAX_LEN)
+    }
+}
+
+impl std::error::Error for RecordTooLong {}
+
+fn write_hex(f: &mut fmt::Formatter<'_>, name: &str, bytes: &[u8]) -> fmt::Result {
+    write!(f, "{name}(")?;
+    for byte in bytes {
+        write!(f, "{byte:02x}")?;
+    }
+    f.write_str(")")
+}

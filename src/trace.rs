@@ -1,0 +1,175 @@
+//! Everything the layer logs, in one place: one event per request, and what an operator must see.
+//!
+//! Without the `tracing` feature all of it is nothing. Text of the provider is escaped and cut;
+//! keys, signatures and bodies have no way in here.
+
+#[cfg(not(feature = "tracing"))]
+pub(crate) use self::off::*;
+#[cfg(feature = "tracing")]
+pub(crate) use self::on::*;
+
+#[cfg(feature = "tracing")]
+mod on {
+    use std::{any::Any, time::Duration};
+
+    use tower::BoxError;
+    use tracing::{debug, error, info, warn};
+
+    use crate::{
+        claim::Answer, conflict::Conflict, delivery::Delivery, event::Escaped, pipeline::Arrival,
+        rejection::Rejection,
+    };
+
+    const TARGET: &str = "suno_callback";
+
+    /// A request that was refused before its event was known to be genuine.
+    pub(crate) fn refused(rejection: Rejection) {
+        let status = rejection.status().as_u16();
+        match rejection {
+            Rejection::ShuttingDown | Rejection::Method => {
+                debug!(target: TARGET, status, reason = %rejection, "refused");
+            }
+            _ => warn!(target: TARGET, status, reason = %rejection, "refused"),
+        }
+    }
+
+    /// A genuine event that was answered without its handler, or before it had ended.
+    pub(crate) fn answered(arrival: &Arrival, answer: Answer) {
+        let waited = arrival.began.elapsed();
+        match answer {
+            Answer::Received(disposition) => info!(
+                target: TARGET,
+                task_id = ?Escaped(arrival.event.task_id().as_str()),
+                kind = arrival.event.kind().as_str(),
+                outcome = arrival.event.outcome().as_str(),
+                trust = arrival.origin.trust.as_str(),
+                key = arrival.origin.key_label.as_deref(),
+                ?waited,
+                disposition = disposition.as_str(),
+                "received",
+            ),
+            Answer::Refused(rejection) => warn!(
+                target: TARGET,
+                task_id = ?Escaped(arrival.event.task_id().as_str()),
+                kind = arrival.event.kind().as_str(),
+                outcome = arrival.event.outcome().as_str(),
+                trust = arrival.origin.trust.as_str(),
+                key = arrival.origin.key_label.as_deref(),
+                ?waited,
+                status = rejection.status().as_u16(),
+                reason = %rejection,
+                "postponed",
+            ),
+        }
+    }
+
+    /// A genuine event whose handler has ended.
+    pub(crate) fn handled(arrival: &Arrival, disposition: &'static str, handled: Duration) {
+        let waited = arrival.began.elapsed().saturating_sub(handled);
+        info!(
+            target: TARGET,
+            task_id = ?Escaped(arrival.event.task_id().as_str()),
+            kind = arrival.event.kind().as_str(),
+            outcome = arrival.event.outcome().as_str(),
+            trust = arrival.origin.trust.as_str(),
+            key = arrival.origin.key_label.as_deref(),
+            via = arrival.origin.via.as_str(),
+            ?waited,
+            ?handled,
+            disposition,
+            "handled",
+        );
+    }
+
+    pub(crate) fn store_failed(operation: &'static str, error: &BoxError) {
+        warn!(target: TARGET, operation, error = ?Escaped(&error.to_string()), "the store failed");
+    }
+
+    pub(crate) fn store_slow(operation: &'static str) {
+        warn!(target: TARGET, operation, "the store did not answer in time");
+    }
+
+    pub(crate) fn record_unreadable(arrival: &Arrival) {
+        let task_id = Escaped(arrival.event.task_id().as_str());
+        error!(target: TARGET, ?task_id, "the store's record cannot be read");
+    }
+
+    pub(crate) fn heartbeat_late(arrival: &Arrival, by: Duration) {
+        let task_id = Escaped(arrival.event.task_id().as_str());
+        warn!(
+            target: TARGET,
+            ?task_id,
+            ?by,
+            "a heartbeat was late; does the handler block its thread?",
+        );
+    }
+
+    pub(crate) fn claim_lost(arrival: &Arrival, delivery: &Delivery) {
+        let task_id = Escaped(arrival.event.task_id().as_str());
+        let (fence, attempt) = (delivery.fence(), delivery.attempt());
+        error!(
+            target: TARGET,
+            ?task_id,
+            fence,
+            attempt,
+            "the claim was lost while its handler ran; the handler may run twice",
+        );
+    }
+
+    pub(crate) fn commit_given_up(arrival: &Arrival) {
+        let task_id = Escaped(arrival.event.task_id().as_str());
+        error!(
+            target: TARGET,
+            ?task_id,
+            "a handled event could not be recorded; another try would run its handler again",
+        );
+    }
+
+    pub(crate) fn unconfirmed(arrival: &Arrival) {
+        let task_id = Escaped(arrival.event.task_id().as_str());
+        warn!(target: TARGET, ?task_id, "the provider could not confirm an event");
+    }
+
+    pub(crate) fn conflict(conflict: &Conflict) {
+        error!(
+            target: TARGET,
+            task_id = ?Escaped(conflict.task_id().as_str()),
+            voice_id = ?conflict.voice_id(),
+            same_header_pair = ?conflict.same_header_pair,
+            first_trust = conflict.first_trust.as_str(),
+            "a task succeeded twice with different voices; the first stands",
+        );
+    }
+
+    pub(crate) fn panicked(place: &'static str, payload: &(dyn Any + Send)) {
+        let message = payload.downcast_ref::<&str>().copied();
+        let message = message.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let message = Escaped(message.unwrap_or("not a text"));
+        error!(target: TARGET, place, ?message, "panicked");
+    }
+}
+
+#[cfg(not(feature = "tracing"))]
+mod off {
+    use std::{any::Any, time::Duration};
+
+    use tower::BoxError;
+
+    use crate::{
+        claim::Answer, conflict::Conflict, delivery::Delivery, pipeline::Arrival,
+        rejection::Rejection,
+    };
+
+    pub(crate) fn refused(_: Rejection) {}
+    pub(crate) fn answered(_: &Arrival, _: Answer) {}
+    pub(crate) fn handled(_: &Arrival, _: &'static str, _: Duration) {}
+    pub(crate) fn store_failed(_: &'static str, _: &BoxError) {}
+    pub(crate) fn store_slow(_: &'static str) {}
+    pub(crate) fn record_unreadable(_: &Arrival) {}
+    pub(crate) fn heartbeat_late(_: &Arrival, _: Duration) {}
+    pub(crate) fn claim_lost(_: &Arrival, _: &Delivery) {}
+    pub(crate) fn commit_given_up(_: &Arrival) {}
+    pub(crate) fn unconfirmed(_: &Arrival) {}
+    pub(crate) fn conflict(_: &Conflict) {}
+    pub(crate) fn panicked(_: &'static str, _: &(dyn Any + Send)) {}
+}

@@ -1,0 +1,202 @@
+//! The events that this process handles right now, so that their twins wait here and not in the
+//! store.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use tokio::sync::watch;
+
+use crate::{
+    shards::{Shards, SlotHash},
+    store::{Record, SlotKey},
+    times::Limits,
+};
+
+/// Who handles which slot. The first request of a slot leads: it alone talks to the store.
+pub(crate) struct Twins {
+    slots: Shards<HashMap<SlotKey, Running, SlotHash>>,
+    waiting: AtomicUsize,
+    deferred: AtomicUsize,
+    limits: Limits,
+}
+
+/// What a request that comes for a slot has to do.
+pub(crate) enum Turn {
+    /// Go to the store.
+    Lead(Lead),
+    /// Wait for the one that leads.
+    Wait(Waiter),
+    /// Nothing: it was handled, and the commit is on its way.
+    Handled(Record),
+    /// Nothing: too many wait already.
+    Full,
+}
+
+/// How a slot was left.
+#[derive(Clone, Copy)]
+pub(crate) enum Left {
+    /// Somebody may try.
+    Free,
+    /// Done, with this record.
+    Done(Record),
+}
+
+enum Running {
+    /// The channel is made by the first twin that waits.
+    Led(Option<watch::Sender<Option<Left>>>),
+    Handled(Record),
+}
+
+impl Twins {
+    const SHARDS: usize = 32;
+
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            slots: Shards::new(Self::SHARDS, HashMap::with_hasher),
+            waiting: AtomicUsize::new(0),
+            deferred: AtomicUsize::new(0),
+            limits,
+        }
+    }
+
+    pub(crate) fn enter(self: &Arc<Self>, slot: SlotKey) -> Turn {
+        match self.slots.lock(&slot).entry(slot) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(Running::Led(None));
+                Turn::Lead(Lead {
+                    twins: Arc::clone(self),
+                    slot,
+                    left: Left::Free,
+                })
+            }
+            Entry::Occupied(mut occupied) => match occupied.get_mut() {
+                Running::Handled(record) => Turn::Handled(*record),
+                Running::Led(channel) => self.wait(channel),
+            },
+        }
+    }
+
+    /// The record of a slot that was handled here and is not committed yet.
+    pub(crate) fn handled(&self, slot: &SlotKey) -> Option<Record> {
+        match self.slots.lock(slot).get(slot) {
+            Some(Running::Handled(record)) => Some(*record),
+            _ => None,
+        }
+    }
+
+    fn wait(self: &Arc<Self>, channel: &mut Option<watch::Sender<Option<Left>>>) -> Turn {
+        let channel = channel.get_or_insert_with(|| watch::Sender::new(None));
+        if channel.receiver_count() >= self.limits.waiters_per_slot {
+            return Turn::Full;
+        }
+        let Some(place) = Place::take(self, |twins| &twins.waiting, self.limits.waiters) else {
+            return Turn::Full;
+        };
+        Turn::Wait(Waiter {
+            channel: channel.subscribe(),
+            _place: place,
+        })
+    }
+
+    /// Takes the slot out of the table, or leaves what was handled in it, and wakes the twins.
+    fn leave(&self, slot: &SlotKey, left: Left, stays: Option<Running>) {
+        let before = {
+            let mut slots = self.slots.lock(slot);
+            match stays {
+                Some(running) => slots.insert(*slot, running),
+                None => slots.remove(slot),
+            }
+        };
+        if let Some(Running::Led(Some(channel))) = before {
+            channel.send_replace(Some(left));
+        }
+    }
+}
+
+impl fmt::Debug for Twins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Twins")
+            .field("waiting", &self.waiting)
+            .field("deferred", &self.deferred)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The right to handle a slot in this process. Dropping it lets the next one try.
+pub(crate) struct Lead {
+    twins: Arc<Twins>,
+    slot: SlotKey,
+    left: Left,
+}
+
+impl Lead {
+    pub(crate) fn slot(&self) -> &SlotKey {
+        &self.slot
+    }
+
+    /// The store has the record: twins are classified by it.
+    pub(crate) fn done(mut self, record: Record) {
+        self.left = Left::Done(record);
+    }
+
+    /// The event was handled and the store does not know it yet: callers here are classified by
+    /// `record` for as long as the answer lives. `None` when too many are in that state.
+    pub(crate) fn handled(&self, record: Record) -> Option<Place> {
+        let limit = self.twins.limits.deferred_commits;
+        let place = Place::take(&self.twins, |twins| &twins.deferred, limit)?;
+        let stays = Some(Running::Handled(record));
+        self.twins.leave(&self.slot, Left::Done(record), stays);
+        Some(place)
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        self.twins.leave(&self.slot, self.left, None);
+    }
+}
+
+/// A twin that waits.
+pub(crate) struct Waiter {
+    channel: watch::Receiver<Option<Left>>,
+    _place: Place,
+}
+
+impl Waiter {
+    /// How the slot was left. Cancel safe.
+    pub(crate) async fn left(mut self) -> Left {
+        match self.channel.wait_for(Option::is_some).await {
+            Ok(left) => left.unwrap_or(Left::Free),
+            Err(_) => Left::Free,
+        }
+    }
+}
+
+/// A place below a limit, given back when dropped.
+pub(crate) struct Place {
+    twins: Arc<Twins>,
+    counter: fn(&Twins) -> &AtomicUsize,
+}
+
+impl Place {
+    fn take(twins: &Arc<Twins>, counter: fn(&Twins) -> &AtomicUsize, limit: usize) -> Option<Self> {
+        let below = |count| (count < limit).then_some(count + 1);
+        counter(twins).fetch_update(Relaxed, Relaxed, below).ok()?;
+        Some(Self {
+            twins: Arc::clone(twins),
+            counter,
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        (self.counter)(&self.twins).fetch_sub(1, Relaxed);
+    }
+}

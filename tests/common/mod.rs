@@ -1,0 +1,215 @@
+//! What the tests share: callbacks as the provider makes them, a handler that counts, a server.
+#![allow(dead_code)] // each test binary uses its part
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::Client,
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use suno_callback::{Delivery, SigningKey, VoiceEvent};
+use tokio::net::TcpListener;
+use tower::Service;
+
+pub const KEY: &str = "test-webhook-hmac-key";
+
+pub fn key() -> SigningKey {
+    SigningKey::new(KEY).unwrap()
+}
+
+pub fn unix_now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
+}
+
+/// A callback as the provider would send it.
+#[derive(Clone, Debug)]
+pub struct Callback {
+    pub task_id: String,
+    pub body: String,
+    pub timestamp: String,
+    pub signature: String,
+}
+
+impl Callback {
+    /// Any body, signed now for `task_id`.
+    pub fn new(task_id: &str, body: impl Into<String>) -> Self {
+        Self {
+            task_id: task_id.into(),
+            body: body.into(),
+            timestamp: String::new(),
+            signature: String::new(),
+        }
+        .signed_at(unix_now())
+    }
+
+    pub fn success(task_id: &str, voice_id: &str) -> Self {
+        Self::new(
+            task_id,
+            format!(
+                r#"{{"code":200,"msg":"success","data":{{"taskId":"{task_id}","voiceId":"{voice_id}","status":"success","errorCode":null,"errorMessage":""}}}}"#
+            ),
+        )
+    }
+
+    pub fn failure(task_id: &str) -> Self {
+        Self::new(
+            task_id,
+            format!(
+                r#"{{"code":400,"msg":"fail","data":{{"taskId":"{task_id}","voiceId":"","status":"fail","errorCode":500,"errorMessage":"no"}}}}"#
+            ),
+        )
+    }
+
+    pub fn progress(task_id: &str, status: &str) -> Self {
+        Self::new(
+            task_id,
+            format!(
+                r#"{{"code":200,"msg":"success","data":{{"taskId":"{task_id}","status":"{status}"}}}}"#
+            ),
+        )
+    }
+
+    pub fn phrase(task_id: &str, phrase: &str) -> Self {
+        Self::new(
+            task_id,
+            format!(
+                r#"{{"code":200,"msg":"success","data":{{"taskId":"{task_id}","validateInfo":"{phrase}","status":"wait_validating","errorCode":0,"errorMessage":""}}}}"#
+            ),
+        )
+    }
+
+    /// Signed again, for another second.
+    pub fn signed_at(mut self, seconds: u64) -> Self {
+        self.timestamp = seconds.to_string();
+        self.signature = key().sign(&self.task_id, seconds);
+        self
+    }
+
+    pub fn request(&self) -> Request<Full<Bytes>> {
+        self.request_to("/")
+    }
+
+    pub fn request_to(&self, uri: impl AsRef<str>) -> Request<Full<Bytes>> {
+        Request::post(uri.as_ref())
+            .header("content-type", "application/json")
+            .header("x-webhook-timestamp", &self.timestamp)
+            .header("x-webhook-signature", &self.signature)
+            .body(Full::new(Bytes::from(self.body.clone())))
+            .unwrap()
+    }
+
+    /// The request as bytes of HTTP/1.1, for tests that play with the connection.
+    pub fn wire(&self) -> Vec<u8> {
+        format!(
+            "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+             x-webhook-timestamp: {}\r\nx-webhook-signature: {}\r\ncontent-length: {}\r\n\r\n{}",
+            self.timestamp,
+            self.signature,
+            self.body.len(),
+            self.body
+        )
+        .into_bytes()
+    }
+}
+
+/// What a handler was given, in order.
+#[derive(Clone, Default)]
+pub struct Seen(Arc<Mutex<Vec<(VoiceEvent, Delivery)>>>);
+
+impl Seen {
+    pub fn push<B>(&self, request: &Request<B>) {
+        let event = request.extensions().get().cloned().expect("an event");
+        let delivery = request.extensions().get().cloned().expect("a delivery");
+        self.0.lock().unwrap().push((event, delivery));
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+
+    pub fn all(&self) -> Vec<(VoiceEvent, Delivery)> {
+        self.0.lock().unwrap().clone()
+    }
+
+    pub fn runs_of(&self, task_id: &str) -> usize {
+        let all = self.0.lock().unwrap();
+        all.iter()
+            .filter(|(event, _)| event.task_id() == task_id)
+            .count()
+    }
+}
+
+pub fn answer(status: StatusCode) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from_static(b"handled")));
+    *response.status_mut() = status;
+    response
+}
+
+/// A handler that notes what it sees and answers 200.
+pub fn accepting(
+    seen: Seen,
+) -> impl Service<
+    Request<Full<Bytes>>,
+    Response = Response<Full<Bytes>>,
+    Error = Infallible,
+    Future = impl Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send + 'static,
+> + Clone
++ Send
++ 'static {
+    tower::service_fn(move |request: Request<Full<Bytes>>| {
+        seen.push(&request);
+        async { Ok(answer(StatusCode::OK)) }
+    })
+}
+
+/// Serves HTTP/1 and HTTP/2 on loopback until the runtime ends.
+pub async fn serve<S, B>(service: S) -> SocketAddr
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let service = TowerToHyperService::new(service.clone());
+            tokio::spawn(async move {
+                let _ = auto::Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await;
+            });
+        }
+    });
+    addr
+}
+
+/// Sends one callback over a connection of its own.
+pub async fn post(addr: SocketAddr, callback: &Callback) -> (StatusCode, Bytes) {
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let request = callback.request_to(format!("http://{addr}/"));
+    let response = client.request(request).await.unwrap();
+    let status = response.status();
+    (
+        status,
+        response.into_body().collect().await.unwrap().to_bytes(),
+    )
+}

@@ -31,6 +31,14 @@ impl<S: Service<R>, R> Caller<S, R> {
         Self::Waiting { inner, request }
     }
 
+    /// The request, for as long as the service was not called.
+    pub(crate) fn request_mut(self: Pin<&mut Self>) -> Option<&mut R> {
+        match self.project() {
+            StageProject::Waiting { request, .. } => request.as_mut(),
+            StageProject::Calling { .. } | StageProject::Over => None,
+        }
+    }
+
     /// The inner service's answer. Not to be polled again after it.
     pub(crate) fn poll(
         mut self: Pin<&mut Self>,

@@ -1,22 +1,22 @@
 //! The steps `(confirm) -> claim`: who handles this event, if anybody has to.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use http::Response;
 use tokio::time::{Instant, sleep};
 
 use crate::{
     confirm::{Confirmer, Unconfirmed},
     conflict::Conflict,
-    delivery::{Delivery, Trust, Via},
-    drain::Permit,
+    delivery::{self, Delivery, Via},
     event::Meaning,
     milestone::Memory,
     panic,
     pipeline::{Arrival, Pipeline},
     random,
     rejection::Rejection,
-    reply::Disposition,
-    store::{Claim, DedupStore, Held, Record, SlotKey},
+    reply::{self, Disposition, ResponseBody},
+    store::{Claim, DedupStore, Held, Owner, Record, SlotKey},
     timer::{Backoff, by},
     trace,
     twins::{Lead, Left, Turn},
@@ -24,11 +24,8 @@ use crate::{
 
 /// The right to run the handler for one event.
 pub(crate) struct Grant {
-    pub(crate) arrival: Arrival,
     pub(crate) delivery: Delivery,
     pub(crate) lead: Lead,
-    pub(crate) _permit: Permit,
-    pub(crate) granted: Instant,
 }
 
 /// The answer to an event that needs no handler, or cannot have one now.
@@ -38,42 +35,41 @@ pub(crate) enum Answer {
     Refused(Rejection),
 }
 
+impl Answer {
+    pub(crate) fn reply<B>(self) -> Response<ResponseBody<B>> {
+        match self {
+            Self::Received(disposition) => reply::received(disposition),
+            Self::Refused(rejection) => reply::refused(rejection),
+        }
+    }
+}
+
 impl<D: DedupStore> Pipeline<D> {
     /// Decides about an event. Nothing is held before the grant is returned, so dropping the future
     /// costs at most one lease: that of a claim whose answer was under way.
-    pub(crate) async fn decide(self: Arc<Self>, mut arrival: Arrival) -> Result<Grant, Answer> {
-        let permit = self.drain.permit();
-        let claimed = match self.check(&mut arrival).await {
-            Ok(()) => self.claim(&arrival).await,
-            Err(answer) => Err(answer),
-        };
-        match claimed {
-            Ok((lead, held)) => Ok(self.grant(arrival, lead, held, permit)),
-            Err(answer) => {
-                trace::answered(&arrival, answer);
-                Err(answer)
-            }
+    pub(crate) async fn decide(&self, arrival: &Arc<Arrival>) -> Result<Grant, Answer> {
+        let confirmer = self
+            .confirmer
+            .as_ref()
+            .filter(|_| self.wants_truth(arrival));
+        if confirmer.is_some() || !arrival.is_success() {
+            self.check_success(arrival).await?;
         }
-    }
-
-    fn grant(&self, arrival: Arrival, lead: Lead, held: Held, permit: Permit) -> Grant {
-        let delivery = Delivery {
+        if let Some(confirmer) = confirmer {
+            Box::pin(self.confirm(confirmer, arrival)).await?;
+        }
+        let (lead, held) = self.claim(arrival).await?;
+        let delivery = Delivery(Arc::new(delivery::Shared {
             slot: *lead.slot(),
             held,
             record: arrival.memory().to_record(),
-            retain: self.retention(arrival.event.meaning()),
-            origin: arrival.origin.clone(),
-        };
-        Grant {
-            arrival,
-            delivery,
-            lead,
-            _permit: permit,
-            granted: Instant::now(),
-        }
+            retain: self.retention(arrival.event().meaning()),
+            arrival: Arc::clone(arrival),
+        }));
+        Ok(Grant { delivery, lead })
     }
 
-    fn retention(&self, meaning: Meaning) -> std::time::Duration {
+    fn retention(&self, meaning: Meaning) -> Duration {
         match meaning {
             Meaning::Ready | Meaning::Failed => {
                 let outcome = self.times.retain_outcome;
@@ -83,33 +79,14 @@ impl<D: DedupStore> Pipeline<D> {
         }
     }
 
-    /// Looks whether the task has succeeded already, and asks the provider where that is wanted.
-    /// What is true replaces what arrived, and chooses the slot.
-    async fn check(&self, arrival: &mut Arrival) -> Result<(), Answer> {
-        let confirmer = self
-            .confirmer
-            .as_ref()
-            .filter(|_| self.wants_truth(arrival));
-        if arrival.is_success() && confirmer.is_none() {
-            return Ok(());
-        }
-        let success = self.namespace.success(&arrival.event);
-        if let Some(record) = self.peek(&success, arrival.deadline).await? {
-            return Err(self.known(arrival, &record, true));
-        }
-        match confirmer {
-            Some(confirmer) => self.confirm(confirmer, arrival).await,
+    /// Once a task has succeeded, the rest of it is late, and nobody has to be asked about it.
+    async fn check_success(&self, arrival: &Arrival) -> Result<(), Answer> {
+        let slot = self.namespace.success(arrival.event());
+        match self.peek(&slot, arrival.deadline).await? {
+            Some(record) if arrival.is_success() => Err(self.known(arrival, &record)),
+            Some(_) => Err(Answer::Received(Disposition::Late)),
             None => Ok(()),
         }
-    }
-
-    fn wants_truth(&self, arrival: &Arrival) -> bool {
-        let wanted = match arrival.event.meaning() {
-            Meaning::Ready | Meaning::Failed | Meaning::Inconsistent(_) => true,
-            Meaning::PhraseReady => self.confirm_phrases,
-            Meaning::Pending => false,
-        };
-        wanted && arrival.origin.via == Via::Callback
     }
 
     async fn peek(&self, slot: &SlotKey, deadline: Instant) -> Result<Option<Record>, Answer> {
@@ -120,15 +97,24 @@ impl<D: DedupStore> Pipeline<D> {
         peeked.ok_or(Answer::Refused(Rejection::StoreUnavailable))
     }
 
-    async fn confirm(&self, confirmer: &Confirmer, arrival: &mut Arrival) -> Result<(), Answer> {
-        if let Some(truth) = confirmer.truth(&arrival.event, arrival.deadline).await {
-            arrival.event = truth;
-            arrival.origin.trust = Trust::Confirmed;
+    fn wants_truth(&self, arrival: &Arrival) -> bool {
+        let wanted = match arrival.event().meaning() {
+            Meaning::Ready | Meaning::Failed | Meaning::Inconsistent(_) => true,
+            Meaning::PhraseReady => self.confirm_phrases,
+            Meaning::Pending => false,
+        };
+        wanted && arrival.via() == Via::Callback
+    }
+
+    /// Asks the provider. What is true replaces what arrived, and chooses the slot.
+    async fn confirm(&self, confirmer: &Confirmer, arrival: &Arrival) -> Result<(), Answer> {
+        if let Some(truth) = confirmer.truth(arrival.event(), arrival.deadline).await {
+            arrival.confirm(truth);
             return Ok(());
         }
         trace::unconfirmed(arrival);
         if let Some(hook) = &self.on_unconfirmed {
-            panic::caught("on_unconfirmed", || hook(&arrival.event));
+            panic::caught("on_unconfirmed", || hook(arrival.event()));
         }
         match self.unconfirmed {
             Unconfirmed::Deliver => Ok(()),
@@ -138,14 +124,14 @@ impl<D: DedupStore> Pipeline<D> {
 
     /// Waits for its twins in this process, or leads them to the store.
     async fn claim(&self, arrival: &Arrival) -> Result<(Lead, Held), Answer> {
-        let slot = self.namespace.slot(&arrival.event);
+        let slot = self.namespace.slot(arrival.event());
         loop {
             match self.twins.enter(slot) {
                 Turn::Lead(lead) => return self.claim_in_store(arrival, lead).await,
-                Turn::Handled(record) => return Err(self.known(arrival, &record, false)),
+                Turn::Handled(record) => return Err(self.known(arrival, &record)),
                 Turn::Full => return Err(Answer::Refused(Rejection::TooManyWaiters)),
                 Turn::Wait(waiter) => match by(arrival.deadline, waiter.left()).await {
-                    Some(Left::Done(record)) => return Err(self.known(arrival, &record, false)),
+                    Some(Left::Done(record)) => return Err(self.known(arrival, &record)),
                     // Whoever is first takes over; nobody borrows another's failure.
                     Some(Left::Free) => {}
                     None => return Err(Answer::Refused(Rejection::StillInFlight)),
@@ -154,46 +140,68 @@ impl<D: DedupStore> Pipeline<D> {
         }
     }
 
-    /// Claims, and polls while another process holds the claim.
+    /// Claims in the store, for everybody who waits in this process.
     async fn claim_in_store(&self, arrival: &Arrival, lead: Lead) -> Result<(Lead, Held), Answer> {
-        let (owner, lease) = (random::owner(), self.times.lease);
-        let mut backoff = Backoff::new(self.times.poll / 5, self.times.poll);
-        loop {
-            if self.drain.is_ending() {
-                return Err(Answer::Refused(Rejection::ShuttingDown));
+        let owner = random::owner();
+        match self.claim_once(arrival, &lead, owner).await? {
+            Claim::Granted(held) => Ok((lead, held)),
+            Claim::Done(record) => {
+                lead.done(record);
+                Err(self.known(arrival, &record))
             }
-            let claim = || self.store.claim(lead.slot(), owner, lease);
-            match self.store("claim", arrival.deadline, claim).await {
-                Some(Claim::Granted(held)) => return Ok((lead, held)),
-                Some(Claim::Done(record)) => {
-                    lead.done(record);
-                    return Err(self.known(arrival, &record, false));
-                }
-                Some(Claim::InFlight { remaining }) => {
-                    let pause = backoff.pause().min(remaining.max(Self::SHORTEST_POLL));
-                    let slept = by(arrival.deadline, sleep(pause)).await;
-                    slept.ok_or(Answer::Refused(Rejection::StillInFlight))?;
-                }
-                None => return Err(Answer::Refused(Rejection::StoreUnavailable)),
+            Claim::InFlight { remaining } => {
+                Box::pin(self.poll_claim(arrival, lead, owner, remaining)).await
             }
         }
     }
 
-    const SHORTEST_POLL: std::time::Duration = std::time::Duration::from_millis(10);
+    async fn claim_once(
+        &self,
+        arrival: &Arrival,
+        lead: &Lead,
+        owner: Owner,
+    ) -> Result<Claim, Answer> {
+        if self.drain.is_ending() {
+            return Err(Answer::Refused(Rejection::ShuttingDown));
+        }
+        let claim = || self.store.claim(lead.slot(), owner, self.times.lease);
+        let claimed = self.store("claim", arrival.deadline, claim).await;
+        claimed.ok_or(Answer::Refused(Rejection::StoreUnavailable))
+    }
 
-    /// The answer to an event whose slot is done, or whose task has succeeded.
-    fn known(&self, arrival: &Arrival, record: &Record, in_success_slot: bool) -> Answer {
+    /// Another process holds the claim: looks again and again until it is done or free.
+    async fn poll_claim(
+        &self,
+        arrival: &Arrival,
+        lead: Lead,
+        owner: Owner,
+        mut remaining: Duration,
+    ) -> Result<(Lead, Held), Answer> {
+        let mut backoff = Backoff::new(self.times.poll / 5, self.times.poll);
+        loop {
+            let pause = backoff.pause().min(remaining.max(Self::SHORTEST_POLL));
+            let slept = by(arrival.deadline, sleep(pause)).await;
+            slept.ok_or(Answer::Refused(Rejection::StillInFlight))?;
+            match self.claim_once(arrival, &lead, owner).await? {
+                Claim::Granted(held) => return Ok((lead, held)),
+                Claim::Done(record) => {
+                    lead.done(record);
+                    return Err(self.known(arrival, &record));
+                }
+                Claim::InFlight { remaining: left } => remaining = left,
+            }
+        }
+    }
+
+    const SHORTEST_POLL: Duration = Duration::from_millis(10);
+
+    /// The answer to an event whose slot is done with `record`.
+    fn known(&self, arrival: &Arrival, record: &Record) -> Answer {
         let Some(first) = Memory::from_record(record) else {
             // Not ours to guess: it may be of a later version, or the store is damaged.
             trace::record_unreadable(arrival);
             return Answer::Refused(Rejection::StoreUnavailable);
         };
-        if !arrival.is_success() {
-            return Answer::Received(match in_success_slot {
-                true => Disposition::Late,
-                false => Disposition::Duplicate,
-            });
-        }
         if first.agrees_with(&arrival.memory()) {
             return Answer::Received(Disposition::Duplicate);
         }
@@ -202,9 +210,9 @@ impl<D: DedupStore> Pipeline<D> {
     }
 
     fn report(&self, arrival: &Arrival, first: &Memory) {
-        let pair = arrival.origin.signed_at.zip(first.signed_at);
+        let pair = arrival.signed_at().zip(first.signed_at);
         let conflict = Conflict {
-            event: arrival.event.clone(),
+            event: arrival.event().clone(),
             same_header_pair: pair.map(|(this, first)| this == first),
             first_trust: first.trust,
         };
@@ -213,4 +221,25 @@ impl<D: DedupStore> Pipeline<D> {
             None => trace::conflict(&conflict),
         }
     }
+}
+
+#[cfg(test)]
+pub(crate) fn sizes<D: DedupStore>(p: &Arc<Pipeline<D>>, a: &Arc<Arrival>) {
+    println!("claim {}", size_of_val(&p.claim(a)));
+    println!("check_success {}", size_of_val(&p.check_success(a)));
+    let Turn::Lead(l) = p.twins.enter(SlotKey::from([3; 32])) else {
+        panic!()
+    };
+    println!("claim_in_store {}", size_of_val(&p.claim_in_store(a, l)));
+    let k = SlotKey::from([3; 32]);
+    let o = random::owner();
+    println!(
+        "store(claim) {}",
+        size_of_val(&p.store("x", a.deadline, || p.store.claim(&k, o, Duration::ZERO)))
+    );
+    println!(
+        "claimfut {}",
+        size_of_val(&p.store.claim(&k, o, Duration::ZERO))
+    );
+    println!("Claim {} grant {}", size_of::<Claim>(), size_of::<Grant>());
 }

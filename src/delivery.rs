@@ -1,6 +1,9 @@
 use std::{fmt, sync::Arc, time::Duration};
 
-use crate::store::{Held, Record, SlotKey};
+use crate::{
+    pipeline::Arrival,
+    store::{Held, Record, SlotKey},
+};
 
 /// How an event came to the handler: which try, how far it can be trusted, under which fence.
 ///
@@ -18,12 +21,14 @@ use crate::store::{Held, Record, SlotKey};
 /// # let _ = may_charge;
 /// ```
 #[derive(Clone)]
-pub struct Delivery {
+pub struct Delivery(pub(crate) Arc<Shared>);
+
+pub(crate) struct Shared {
     pub(crate) slot: SlotKey,
     pub(crate) held: Held,
     pub(crate) record: Record,
     pub(crate) retain: Duration,
-    pub(crate) origin: Origin,
+    pub(crate) arrival: Arc<Arrival>,
 }
 
 /// Where an event comes from.
@@ -40,54 +45,54 @@ impl Delivery {
     /// 1 for the first run of the handler for this event. More says that an earlier one failed, or
     /// that its process died: then its effects may exist.
     pub fn attempt(&self) -> u32 {
-        self.held.attempt()
+        self.0.held.attempt()
     }
 
     /// Grows with every run for the same event. A database that keeps the highest fence per task
     /// can refuse a handler that was paused while another took over.
     pub fn fence(&self) -> i64 {
-        self.held.fence()
+        self.0.held.fence()
     }
 
     /// How far the event can be trusted.
     pub fn trust(&self) -> Trust {
-        self.origin.trust
+        self.0.arrival.trust()
     }
 
     /// Whether the provider called, or we asked.
     pub fn via(&self) -> Via {
-        self.origin.via
+        self.0.arrival.via()
     }
 
     /// The label of the key that verified the signature.
     pub fn key_label(&self) -> Option<&str> {
-        self.origin.key_label.as_deref()
+        self.0.arrival.key_label()
     }
 
     /// When the provider signed the request, in Unix seconds.
     pub fn signed_at(&self) -> Option<u64> {
-        self.origin.signed_at
+        self.0.arrival.signed_at()
     }
 
     /// The slot of the event: a key for effects that must happen once outside of any transaction.
     pub fn slot(&self) -> &SlotKey {
-        &self.slot
+        &self.0.slot
     }
 
     /// The claim under which the handler runs. With [`Delivery::record`] it is what a
     /// [`commit`](crate::DedupStore::commit) in a transaction of the handler's own needs.
     pub fn held(&self) -> &Held {
-        &self.held
+        &self.0.held
     }
 
     /// What the layer will commit when the handler has succeeded.
     pub fn record(&self) -> &Record {
-        &self.record
+        &self.0.record
     }
 
     /// How long the layer will ask the store to keep it.
     pub fn retain(&self) -> Duration {
-        self.retain
+        self.0.retain
     }
 }
 

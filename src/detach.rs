@@ -1,24 +1,34 @@
 use std::{
     future::Future,
     pin::Pin,
+    sync::{Arc, atomic::Ordering::Acquire},
     task::{Context, Poll},
 };
 
 use tokio::runtime::Handle;
 
-/// A future that finishes: polled in place for as long as somebody does, and moved, not restarted,
-/// to a task when it is dropped while it was pending.
+use crate::pipeline::Arrival;
+
+/// The handling of an event, polled in place for as long as somebody does.
+///
+/// Dropped before the claim is granted it ends. Dropped afterwards it is moved, not restarted, to a
+/// task, and finishes there.
 pub(crate) struct Detachable<T: 'static> {
     future: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
     /// Remembered when the future was first pending: a drop may happen anywhere.
     runtime: Option<Handle>,
+    arrival: Arc<Arrival>,
 }
 
 impl<T> Detachable<T> {
-    pub(crate) fn new(future: impl Future<Output = T> + Send + 'static) -> Self {
+    pub(crate) fn new(
+        arrival: Arc<Arrival>,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Self {
         Self {
             future: Some(Box::pin(future)),
             runtime: None,
+            arrival,
         }
     }
 
@@ -35,10 +45,21 @@ impl<T> Detachable<T> {
         }
         polled
     }
+
+    pub(crate) fn is_granted(&self) -> bool {
+        self.arrival.granted.load(Acquire)
+    }
+
+    pub(crate) fn arrival(&self) -> &Arrival {
+        &self.arrival
+    }
 }
 
 impl<T: 'static> Drop for Detachable<T> {
     fn drop(&mut self) {
+        if !self.is_granted() {
+            return;
+        }
         if let (Some(future), Some(runtime)) = (self.future.take(), &self.runtime) {
             runtime.spawn(async move { drop(future.await) });
         }

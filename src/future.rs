@@ -16,7 +16,8 @@ use tower::Service;
 
 use crate::{
     body::ReadBody,
-    claim::{Answer, Grant},
+    caller::Caller,
+    claim::Answer,
     detach::Detachable,
     gate::Proof,
     pipeline::{Arrival, Pipeline},
@@ -57,19 +58,9 @@ pin_project! {
             alarm: Alarm,
             work: Option<Work<S, D>>,
         },
-        /// Nothing is held: dropping it is safe.
-        Deciding {
-            decision: Pin<Box<dyn Future<Output = Result<Grant, Answer>> + Send>>,
-            body: Bytes,
-            work: Option<Work<S, D>>,
-        },
-        /// The claim is held: dropping it detaches it.
-        Running {
-            handling: Detachable<Result<Response<ResponseBody<H>>, E>>,
-            arrival: Arrival,
-            alarm: Alarm,
-        },
-        Answered { answer: Answer },
+        /// Once the claim is granted, dropping it detaches it.
+        Running { handling: Detachable<Result<Response<ResponseBody<H>>, E>>, alarm: Alarm },
+        Refused { rejection: Rejection },
         Over,
     }
 }
@@ -116,34 +107,47 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut phase = self.project().phase;
         loop {
-            let next = match phase.as_mut().project() {
-                PhaseProject::Reading { .. } => ready!(phase.as_mut().poll_reading(cx)),
-                PhaseProject::Deciding { .. } => ready!(phase.as_mut().poll_deciding(cx)),
-                PhaseProject::Running { .. } => {
-                    let reply = ready!(phase.as_mut().poll_running(cx));
-                    phase.set(Phase::Over);
-                    return Poll::Ready(reply);
+            let reply = match phase.as_mut().project() {
+                PhaseProject::Reading { .. } => {
+                    let next = ready!(phase.as_mut().poll_reading(cx));
+                    phase.set(next);
+                    continue;
                 }
-                PhaseProject::Answered { answer } => {
-                    let reply = match *answer {
-                        Answer::Received(disposition) => reply::received(disposition),
-                        Answer::Refused(rejection) => reply::refused(rejection),
-                    };
-                    phase.set(Phase::Over);
-                    return Poll::Ready(Ok(reply));
+                PhaseProject::Running { handling, alarm } => {
+                    ready!(poll_running(handling, alarm, cx))
                 }
+                PhaseProject::Refused { rejection } => Ok(reply::refused(*rejection)),
                 PhaseProject::Over => return Poll::Pending,
             };
-            phase.set(next);
+            phase.set(Phase::Over);
+            return Poll::Ready(reply);
         }
     }
+}
+
+/// (confirm) -> claim -> inner service -> commit | release -> reply
+fn poll_running<H, E>(
+    handling: &mut Detachable<Result<Response<ResponseBody<H>>, E>>,
+    alarm: &mut Alarm,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Response<ResponseBody<H>>, E>> {
+    // The handler first: an answer that is there at the deadline is the answer.
+    if let Poll::Ready(reply) = handling.poll(cx) {
+        return Poll::Ready(reply);
+    }
+    ready!(alarm.poll(cx));
+    let rejection = match handling.is_granted() {
+        true => Rejection::StillRunning,
+        false => Rejection::StillInFlight,
+    };
+    trace::answered(handling.arrival(), Answer::Refused(rejection));
+    Poll::Ready(Ok(reply::refused(rejection)))
 }
 
 impl<B, S, D, H, E> Phase<B, S, D, H, E> {
     fn refuse(rejection: Rejection) -> Self {
         trace::refused(rejection);
-        let answer = Answer::Refused(rejection);
-        Self::Answered { answer }
+        Self::Refused { rejection }
     }
 }
 
@@ -180,70 +184,81 @@ where
         };
         let verified = read.and_then(|body| {
             let arrival = work.pipeline.verify(proof, &body, *began)?;
-            Ok((arrival, body))
+            Ok((Arc::new(arrival), body))
         });
         Poll::Ready(match verified {
-            Ok((arrival, body)) => Self::Deciding {
-                decision: Box::pin(Arc::clone(&work.pipeline).decide(arrival)),
-                body,
-                work: Some(work),
-            },
+            Ok((arrival, body)) => Self::run(work, arrival, body),
             Err(rejection) => Self::refuse(rejection),
         })
     }
 
-    /// (confirm) -> claim
-    fn poll_deciding(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self> {
-        let PhaseProject::Deciding {
-            decision,
-            body,
-            work,
-        } = self.project()
-        else {
-            return Poll::Pending;
-        };
-        let grant = match ready!(decision.as_mut().poll(cx)) {
-            Ok(grant) => grant,
-            Err(answer) => return Poll::Ready(Self::Answered { answer }),
-        };
-        let Some(work) = work.take() else {
-            return Poll::Pending;
-        };
-        let arrival = grant.arrival.clone();
-        let request = Request::from_parts(work.head, Full::new(std::mem::take(body)));
-        Poll::Ready(Self::Running {
-            handling: Detachable::new(work.pipeline.handle(grant, work.inner, request)),
-            alarm: Alarm::at(arrival.deadline),
-            arrival,
-        })
-    }
-
-    /// inner service -> commit | release -> reply
-    fn poll_running(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Response<ResponseBody<H>>, E>> {
-        let PhaseProject::Running {
-            handling,
-            arrival,
-            alarm,
-        } = self.project()
-        else {
-            return Poll::Pending;
-        };
-        // The handler first: an answer that is there at the deadline is the answer.
-        if let Poll::Ready(reply) = handling.poll(cx) {
-            return Poll::Ready(reply);
-        }
-        ready!(alarm.poll(cx));
-        let answer = Answer::Refused(Rejection::StillRunning);
-        trace::answered(arrival, answer);
-        Poll::Ready(Ok(reply::refused(Rejection::StillRunning)))
+    fn run(work: Work<S, D>, arrival: Arc<Arrival>, body: Bytes) -> Self {
+        let request = Request::from_parts(work.head, Full::new(body));
+        let alarm = Alarm::at(arrival.deadline);
+        // In a box of its own: a future that took it by value would hold it twice.
+        let caller = Box::pin(Caller::new(work.inner, request));
+        let run = work.pipeline.run(Arc::clone(&arrival), caller);
+        let handling = Detachable::new(arrival, run);
+        Self::Running { handling, alarm }
     }
 }
 
 impl<B, S, D, H, E> fmt::Debug for ResponseFuture<B, S, D, H, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+#[cfg(test)]
+mod sizes {
+    #[test]
+    fn print() {
+        use super::*;
+        use crate::{MemoryStore, SigningKey, SunoCallbackLayer};
+        use tower::Layer;
+        async fn h(
+            _: Request<Full<Bytes>>,
+        ) -> Result<Response<Full<Bytes>>, std::convert::Infallible> {
+            Ok(Response::new(Full::default()))
+        }
+        let l = SunoCallbackLayer::new(SigningKey::new("k").unwrap(), MemoryStore::default());
+        let s = l.layer(tower::service_fn(h));
+        let c = crate::event::Claims::parse(r#"{"taskId":"x"}"#).unwrap();
+        let e = crate::VoiceEvent::new(crate::CallbackKind::Generate, &c, r#"{"taskId":"x"}"#);
+        let a = Arc::new(Arrival::new(
+            e,
+            crate::delivery::Origin {
+                trust: crate::Trust::SignedId,
+                via: crate::Via::Callback,
+                key_label: None,
+                signed_at: None,
+            },
+            Instant::now(),
+            Instant::now(),
+        ));
+        println!(
+            "arrival {} delivery {} lead {}",
+            size_of::<Arrival>(),
+            size_of::<crate::Delivery>(),
+            size_of::<crate::twins::Lead>()
+        );
+        println!(
+            "parts {} request {}",
+            size_of::<Parts>(),
+            size_of::<Request<Full<Bytes>>>()
+        );
+        println!("decide {}", size_of_val(&s.pipeline.decide(&a)));
+        crate::claim::sizes(&s.pipeline, &a);
+        let hd = Arc::clone(&s.pipeline).run(
+            a,
+            Box::pin(Caller::new(
+                tower::service_fn(h),
+                Request::new(Full::default()),
+            )),
+        );
+        println!("run {}", size_of_val(&hd));
+        let mut s2 = s.clone();
+        use tower::Service;
+        let f = s2.call(Request::new(Full::new(Bytes::new())));
+        println!("future {}", size_of_val(&f));
     }
 }

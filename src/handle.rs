@@ -2,9 +2,10 @@
 //! not anybody still waits for the answer.
 
 use std::{
-    future::{Future, pending, poll_fn},
-    pin::pin,
-    sync::Arc,
+    convert::Infallible,
+    future::{pending, poll_fn},
+    pin::{Pin, pin},
+    sync::{Arc, atomic::Ordering::Release},
     task::Poll,
 };
 
@@ -17,48 +18,49 @@ use tower::Service;
 use crate::{
     caller::Caller,
     claim::Grant,
+    drain::Permit,
     panic::Panicked,
-    pipeline::Pipeline,
+    pipeline::{Arrival, Pipeline, noted},
     rejection::Rejection,
     reply::{self, Disposition, ResponseBody},
     store::{DedupStore, Settled},
-    timer::{Alarm, Backoff, by},
-    trace,
+    timer::{Alarm, Backoff, by, within},
+    trace::{self, Stopwatch},
 };
 
 type HandlerRequest = Request<Full<Bytes>>;
 
 impl<D: DedupStore> Pipeline<D> {
-    /// Runs the handler under its claim and settles the claim.
+    /// (confirm) -> claim -> inner service -> commit | release -> reply
     ///
-    /// Must be polled to its end; whoever cannot do that moves it to a task.
-    pub(crate) async fn handle<S, B>(
+    /// Once [`Arrival::granted`] is set it must be polled to its end; whoever cannot do that moves it
+    /// to a task.
+    pub(crate) async fn run<S, B>(
         self: Arc<Self>,
-        grant: Grant,
-        inner: S,
-        mut request: HandlerRequest,
+        arrival: Arc<Arrival>,
+        mut caller: Pin<Box<Caller<S, HandlerRequest>>>,
     ) -> Result<Response<ResponseBody<B>>, S::Error>
     where
         S: Service<HandlerRequest, Response = Response<B>>,
     {
-        let extensions = request.extensions_mut();
-        extensions.insert(grant.arrival.event.clone());
-        extensions.insert(grant.delivery.clone());
-        match self.drive(&grant, Caller::new(inner, request)).await {
-            Ended::Answered(Ok(response)) if response.status().is_success() => {
-                let how = self.commit(grant).await;
-                Ok(reply::handled(response, how))
+        let permit = self.drain.permit();
+        let grant = match self.decide(&arrival).await {
+            Ok(grant) => grant,
+            Err(answer) => {
+                trace::answered(&arrival, answer);
+                return Ok(answer.reply());
             }
-            Ended::Answered(answer) => {
-                self.release(grant, Disposition::HandlerFailed.as_str())
-                    .await;
-                answer.map(reply::failed)
-            }
-            Ended::Stopped(why) => {
-                self.release(grant, why.as_str()).await;
-                Ok(reply::refused(why))
-            }
+        };
+        arrival.granted.store(true, Release);
+        let watch = Stopwatch::start();
+        if let Some(request) = caller.as_mut().request_mut() {
+            request.extensions_mut().insert(arrival.event().clone());
+            request.extensions_mut().insert(grant.delivery.clone());
         }
+        let ended = self.drive(&grant, caller).await;
+        let how = self.settle(grant, permit, ended.is_success()).await;
+        trace::handled(&arrival, how, ended.stopped(), watch);
+        ended.reply(how)
     }
 
     /// Polls the handler. One that is ready at the first poll pays for no timer; the watch over a
@@ -66,35 +68,32 @@ impl<D: DedupStore> Pipeline<D> {
     async fn drive<S, B>(
         &self,
         grant: &Grant,
-        caller: Caller<S, HandlerRequest>,
-    ) -> Ended<Result<Response<B>, S::Error>>
+        mut caller: Pin<Box<Caller<S, HandlerRequest>>>,
+    ) -> Ended<B, S::Error>
     where
         S: Service<HandlerRequest, Response = Response<B>>,
     {
-        let mut caller = pin!(caller);
         let mut watch = None;
-        let stopped = poll_fn(|cx| {
+        let ended = poll_fn(|cx| {
             if let Poll::Ready(answer) = caller.as_mut().poll(cx) {
-                return Poll::Ready(Ok(answer));
+                return Poll::Ready(match answer {
+                    Ok(answer) => Ended::Answered(answer),
+                    Err(Panicked) => Ended::Stopped(Rejection::Panicked),
+                });
             }
             let watch = watch.get_or_insert_with(|| Box::pin(self.watch(grant)));
-            watch.as_mut().poll(cx).map(Err)
+            watch.as_mut().poll(cx).map(Ended::Stopped)
         });
-        match stopped.await {
-            Ok(Ok(answer)) => Ended::Answered(answer),
-            Ok(Err(Panicked)) => Ended::Stopped(Rejection::Panicked),
-            Err(why) => {
-                let _ = caller.as_mut().end();
-                Ended::Stopped(why)
-            }
-        }
+        let ended = ended.await;
+        let _ = caller.as_mut().end();
+        ended
     }
 
     /// Renews the lease until the handler has to stop, and says why.
     async fn watch(&self, grant: &Grant) -> Rejection {
         let mut heartbeat = pin!(self.heartbeat(grant));
         let mut ending = pin!(self.drain.ending());
-        let mut cap = Alarm::at(grant.granted + self.times.detached);
+        let mut cap = Alarm::at(Instant::now() + self.times.detached);
         poll_fn(|cx| {
             if ending.as_mut().poll(cx).is_ready() {
                 self.drain.count_aborted();
@@ -109,132 +108,156 @@ impl<D: DedupStore> Pipeline<D> {
     }
 
     /// One try a beat. A beat that fails is no reason to stop: the commit decides.
-    async fn heartbeat(&self, grant: &Grant) -> std::convert::Infallible {
+    async fn heartbeat(&self, grant: &Grant) -> Infallible {
+        let delivery = &*grant.delivery.0;
         let lease = self.times.lease;
         loop {
             let due = Instant::now() + self.times.heartbeat;
             sleep(self.times.heartbeat).await;
             if due.elapsed() > lease / 2 {
-                trace::heartbeat_late(&grant.arrival, due.elapsed());
+                trace::heartbeat_late(&delivery.arrival, due.elapsed());
             }
-            let renew = self
-                .store
-                .renew(&grant.delivery.slot, &grant.delivery.held, lease);
-            let end = Instant::now() + self.times.store_operation;
-            if let Some(Settled::Lost) = self.store_once("renew", end, renew).await {
-                trace::claim_lost(&grant.arrival, &grant.delivery);
+            let renew = self.store.renew(&delivery.slot, &delivery.held, lease);
+            let end = || due + lease;
+            let renewed = within(self.times.store_operation, end, renew).await;
+            if let Some(Settled::Lost) = noted("renew", renewed) {
+                trace::claim_lost(&grant.delivery);
                 return pending().await;
             }
         }
     }
 
+    /// commit | release
+    async fn settle(self: &Arc<Self>, grant: Grant, permit: Permit, success: bool) -> Disposition {
+        if success {
+            return self.commit(grant, permit).await;
+        }
+        self.release(grant, permit).await;
+        Disposition::HandlerFailed
+    }
+
     /// The handler has succeeded: whatever the store does now, the answer is 200.
-    async fn commit(self: Arc<Self>, grant: Grant) -> Disposition {
-        let handled = grant.granted.elapsed();
-        let delivery = &grant.delivery;
-        let commit = self.store.commit(
-            &delivery.slot,
-            &delivery.held,
-            &delivery.record,
-            delivery.retain,
-        );
-        let arrival = grant.arrival.clone();
-        let end = self.patience(arrival.deadline);
-        let how = match self.store_once("commit", end, commit).await {
+    async fn commit(self: &Arc<Self>, grant: Grant, permit: Permit) -> Disposition {
+        match self.commit_once(&grant).await {
             Some(settled) => Self::committed(grant, settled),
-            None => {
-                let deferred = tokio::spawn(self.commit_later(grant));
-                let settled = by(arrival.deadline, deferred).await;
-                settled
-                    .and_then(Result::ok)
-                    .unwrap_or(Disposition::CommitDeferred)
-            }
-        };
-        trace::handled(&arrival, how.as_str(), handled);
-        how
+            None => Box::pin(self.defer_commit(grant, permit)).await,
+        }
+    }
+
+    async fn commit_once(&self, grant: &Grant) -> Option<Settled> {
+        let it = &*grant.delivery.0;
+        let commit = self.store.commit(&it.slot, &it.held, &it.record, it.retain);
+        let end = || self.patience(it.arrival.deadline);
+        let committed = within(self.times.store_operation, end, commit).await;
+        noted("commit", committed)
     }
 
     fn committed(grant: Grant, settled: Settled) -> Disposition {
         match settled {
             Settled::Applied => {
-                grant.lead.done(grant.delivery.record);
+                grant.lead.done(grant.delivery.0.record);
                 Disposition::Accepted
             }
             Settled::Lost => {
-                trace::claim_lost(&grant.arrival, &grant.delivery);
+                trace::claim_lost(&grant.delivery);
                 Disposition::ClaimLost
             }
         }
     }
 
+    /// Leaves the commit to a task, and waits for it as long as the answer may.
+    async fn defer_commit(self: &Arc<Self>, grant: Grant, permit: Permit) -> Disposition {
+        let deadline = grant.delivery.0.arrival.deadline;
+        let end = deadline.min(Instant::now() + self.times.store_budget);
+        let pipeline = Arc::clone(self);
+        let deferred = tokio::spawn(async move {
+            let _permit = permit;
+            pipeline.commit_later(grant).await
+        });
+        let settled = by(end, deferred).await.and_then(Result::ok);
+        settled.unwrap_or(Disposition::CommitDeferred)
+    }
+
     /// Repeats a commit until the store takes it, for as long as a detached handler may run. Callers
     /// in this process are answered from the record meanwhile.
-    async fn commit_later(self: Arc<Self>, grant: Grant) -> Disposition {
-        let delivery = &grant.delivery;
-        let Some(_place) = grant.lead.handled(delivery.record) else {
-            trace::commit_given_up(&grant.arrival);
+    async fn commit_later(&self, grant: Grant) -> Disposition {
+        let Some(_place) = grant.lead.handled(grant.delivery.0.record) else {
+            trace::commit_given_up(&grant.delivery);
             return Disposition::CommitDeferred;
         };
         let end = Instant::now() + self.times.detached;
         let mut backoff = Backoff::new(self.times.poll / 5, self.times.store_budget);
         let mut ending = pin!(self.drain.ending());
-        while Instant::now() < end {
-            let pause = end.min(Instant::now() + backoff.pause());
-            let last = by(pause, ending.as_mut()).await.is_some();
-            let commit = self.store.commit(
-                &delivery.slot,
-                &delivery.held,
-                &delivery.record,
-                delivery.retain,
-            );
-            let patience = Instant::now() + self.times.store_operation;
-            if let Some(settled) = self.store_once("commit", patience, commit).await {
+        let mut last = false;
+        while !last && Instant::now() < end {
+            let next = end.min(Instant::now() + backoff.pause());
+            last = by(next, ending.as_mut()).await.is_some();
+            if let Some(settled) = self.commit_once(&grant).await {
                 return Self::committed(grant, settled);
             }
-            if last {
-                break;
-            }
         }
-        trace::commit_given_up(&grant.arrival);
+        trace::commit_given_up(&grant.delivery);
         Disposition::CommitDeferred
     }
 
-    /// Gives the claim back, so that the next try runs at once; a release that fails costs the
-    /// lease, so it is not worth the answer's deadline.
-    async fn release(self: Arc<Self>, grant: Grant, why: &'static str) {
-        trace::handled(&grant.arrival, why, grant.granted.elapsed());
-        let deadline = grant.arrival.deadline;
-        let end = self.patience(deadline);
-        let release = self
-            .store
-            .release(&grant.delivery.slot, &grant.delivery.held);
-        if self.store_once("release", end, release).await.is_none() {
-            let released = tokio::spawn(self.release_later(grant));
-            let _ = by(deadline, released).await;
+    /// Gives the claim back, so that the next try runs at once. A release that fails costs the
+    /// lease, so it is not worth more than the answer's deadline.
+    async fn release(self: &Arc<Self>, grant: Grant, permit: Permit) {
+        let it = &*grant.delivery.0;
+        let end = || self.patience(it.arrival.deadline);
+        let release = self.store.release(&it.slot, &it.held);
+        let released = within(self.times.store_operation, end, release).await;
+        if noted("release", released).is_none() {
+            Box::pin(self.defer_release(grant, permit)).await;
         }
     }
 
-    async fn release_later(self: Arc<Self>, grant: Grant) {
-        let end = Instant::now() + self.times.store_budget;
-        let release = || {
-            self.store
-                .release(&grant.delivery.slot, &grant.delivery.held)
-        };
-        let _ = self.store("release", end, release).await;
+    async fn defer_release(self: &Arc<Self>, grant: Grant, permit: Permit) {
+        let deadline = grant.delivery.0.arrival.deadline;
+        let pipeline = Arc::clone(self);
+        let deferred = tokio::spawn(async move {
+            let _permit = permit;
+            let it = &*grant.delivery.0;
+            let end = Instant::now() + pipeline.times.store_budget;
+            let release = || pipeline.store.release(&it.slot, &it.held);
+            let _ = pipeline.store("release", end, release).await;
+        });
+        let _ = by(deadline, deferred).await;
     }
 
     /// Until when a first try may take: the answer's deadline, or the time of one operation where
     /// nobody waits any more.
     fn patience(&self, deadline: Instant) -> Instant {
-        match deadline.checked_duration_since(Instant::now()) {
-            Some(left) if !left.is_zero() => deadline,
-            _ => Instant::now() + self.times.store_operation,
+        match Instant::now() {
+            now if now < deadline => deadline,
+            now => now + self.times.store_operation,
         }
     }
 }
 
 /// How the handler ended.
-enum Ended<A> {
-    Answered(A),
+enum Ended<B, E> {
+    Answered(Result<Response<B>, E>),
     Stopped(Rejection),
+}
+
+impl<B, E> Ended<B, E> {
+    /// Only a 2xx counts as handled.
+    fn is_success(&self) -> bool {
+        matches!(self, Self::Answered(Ok(response)) if response.status().is_success())
+    }
+
+    fn stopped(&self) -> Option<Rejection> {
+        match self {
+            Self::Answered(_) => None,
+            Self::Stopped(why) => Some(*why),
+        }
+    }
+
+    fn reply(self, how: Disposition) -> Result<Response<ResponseBody<B>>, E> {
+        match self {
+            Self::Answered(answer) => answer.map(|response| reply::handled(response, how)),
+            Self::Stopped(why) => Ok(reply::refused(why)),
+        }
+    }
 }

@@ -1,9 +1,14 @@
 //! What all steps of a request share.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    future::Future,
+    sync::{Arc, OnceLock, atomic::AtomicBool},
+};
 
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
+use tower::BoxError;
 
 use crate::{
     confirm::{Confirmer, Unconfirmed, UnconfirmedHook},
@@ -37,22 +42,70 @@ pub(crate) struct Pipeline<D> {
     pub(crate) on_conflict: Option<ConflictHook>,
 }
 
-/// An event that is who it says it is, on its way to a slot.
-#[derive(Clone, Debug)]
+/// A genuine event on its way, shared by everybody who has to do with it.
+#[derive(Debug)]
 pub(crate) struct Arrival {
-    pub(crate) event: VoiceEvent,
-    pub(crate) origin: Origin,
+    claimed: VoiceEvent,
+    truth: OnceLock<VoiceEvent>,
+    origin: Origin,
+    /// Whether the claim on its slot is held: from then on its handling must not be dropped.
+    pub(crate) granted: AtomicBool,
     pub(crate) began: Instant,
     pub(crate) deadline: Instant,
 }
 
 impl Arrival {
+    pub(crate) fn new(
+        event: VoiceEvent,
+        origin: Origin,
+        began: Instant,
+        deadline: Instant,
+    ) -> Self {
+        Self {
+            claimed: event,
+            truth: OnceLock::new(),
+            origin,
+            granted: AtomicBool::new(false),
+            began,
+            deadline,
+        }
+    }
+
+    /// What is handed over: what the provider confirmed, or else what arrived.
+    pub(crate) fn event(&self) -> &VoiceEvent {
+        self.truth.get().unwrap_or(&self.claimed)
+    }
+
+    /// Replaces what arrived by what the provider says.
+    pub(crate) fn confirm(&self, truth: VoiceEvent) {
+        let _ = self.truth.set(truth); // the question is asked once
+    }
+
+    pub(crate) fn trust(&self) -> Trust {
+        match self.truth.get() {
+            Some(_) => Trust::Confirmed,
+            None => self.origin.trust,
+        }
+    }
+
+    pub(crate) fn via(&self) -> Via {
+        self.origin.via
+    }
+
+    pub(crate) fn key_label(&self) -> Option<&str> {
+        self.origin.key_label.as_deref()
+    }
+
+    pub(crate) fn signed_at(&self) -> Option<u64> {
+        self.origin.signed_at
+    }
+
     pub(crate) fn is_success(&self) -> bool {
-        self.event.meaning() == Meaning::Ready
+        self.event().meaning() == Meaning::Ready
     }
 
     pub(crate) fn memory(&self) -> Memory {
-        Memory::of(&self.event, self.origin.signed_at, self.origin.trust)
+        Memory::of(self.event(), self.signed_at(), self.trust())
     }
 }
 
@@ -70,12 +123,9 @@ impl<D> Pipeline<D> {
         let body = std::str::from_utf8(body).map_err(|_| InvalidEvent::NotJson)?;
         let claims = Claims::parse(body)?;
         let origin = self.origin(proof, &claims)?;
-        Ok(Arrival {
-            event: VoiceEvent::new(self.kind, &claims, body),
-            origin,
-            began,
-            deadline: began + self.times.reply_deadline,
-        })
+        let event = VoiceEvent::new(self.kind, &claims, body);
+        let deadline = began + self.times.reply_deadline;
+        Ok(Arrival::new(event, origin, began, deadline))
     }
 
     fn origin(&self, proof: &Proof, claims: &Claims<'_>) -> Result<Origin, Rejection> {
@@ -120,41 +170,51 @@ impl<D: DedupStore> Pipeline<D> {
     where
         F: Future<Output = Result<T, D::Error>>,
     {
-        if let Some(answer) = self.store_once(name, end, operation()).await {
+        let tried = within(self.times.store_operation, || end, operation()).await;
+        if let Some(answer) = noted(name, tried) {
             return Some(answer);
         }
+        // Boxed, so that the way without a failure stays small.
+        Box::pin(self.store_again(name, end, operation)).await
+    }
+
+    async fn store_again<T, F>(
+        &self,
+        name: &'static str,
+        end: Instant,
+        operation: impl Fn() -> F,
+    ) -> Option<T>
+    where
+        F: Future<Output = Result<T, D::Error>>,
+    {
         let rest = self.times.store_budget - self.times.store_operation;
         let end = end.min(Instant::now() + rest);
         let mut backoff = Backoff::new(rest / 30, rest / 10);
         for _ in 1..Self::TRIES {
             by(end, sleep(backoff.pause())).await?;
-            if let Some(answer) = self.store_once(name, end, operation()).await {
+            let tried = within(self.times.store_operation, || end, operation()).await;
+            if let Some(answer) = noted(name, tried) {
                 return Some(answer);
             }
         }
         None
     }
+}
 
-    /// Tries a store operation once, for at most its time.
-    pub(crate) async fn store_once<T, F>(
-        &self,
-        name: &'static str,
-        end: Instant,
-        operation: F,
-    ) -> Option<T>
-    where
-        F: Future<Output = Result<T, D::Error>>,
-    {
-        match within(self.times.store_operation, end, operation).await {
-            Some(Ok(answer)) => Some(answer),
-            Some(Err(error)) => {
-                trace::store_failed(name, &error.into());
-                None
-            }
-            None => {
-                trace::store_slow(name);
-                None
-            }
+/// The answer of one try of a store operation; a failure is logged, `None` came too late.
+pub(crate) fn noted<T, E: Into<BoxError>>(
+    operation: &'static str,
+    tried: Option<Result<T, E>>,
+) -> Option<T> {
+    match tried {
+        Some(Ok(answer)) => Some(answer),
+        Some(Err(error)) => {
+            trace::store_failed(operation, &error.into());
+            None
+        }
+        None => {
+            trace::store_slow(operation);
+            None
         }
     }
 }

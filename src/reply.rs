@@ -140,23 +140,18 @@ pub(crate) fn refused<B>(rejection: Rejection) -> Response<ResponseBody<B>> {
     response
 }
 
-/// The reply of a handler that succeeded: exactly 200, the only status that the provider counts.
+/// The reply of a handler. Success is exactly 200, the only status that the provider counts. All
+/// else is the handler's own, unless a client could take it for an interim answer or follow it
+/// somewhere.
 pub(crate) fn handled<B>(response: Response<B>, how: Disposition) -> Response<ResponseBody<B>> {
     let mut response = response.map(ResponseBody::of_handler);
-    *response.status_mut() = StatusCode::OK;
-    response.extensions_mut().insert(how);
-    response
-}
-
-/// The reply of a handler that did not succeed: its own, unless a client could take it for an
-/// interim answer or follow it somewhere.
-pub(crate) fn failed<B>(response: Response<B>) -> Response<ResponseBody<B>> {
-    let mut response = response.map(ResponseBody::of_handler);
     let status = response.status();
-    if status.is_informational() || status.is_redirection() {
+    if status.is_success() {
+        *response.status_mut() = StatusCode::OK;
+    } else if status.is_informational() || status.is_redirection() {
         *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
     }
-    response.extensions_mut().insert(Disposition::HandlerFailed);
+    response.extensions_mut().insert(how);
     response
 }
 

@@ -1,12 +1,13 @@
 //! Timers that are armed only when somebody really waits.
 
 use std::{
-    future::{Future, poll_fn},
-    pin::{Pin, pin},
+    future::Future,
+    pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
+use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::random;
@@ -35,23 +36,50 @@ impl Alarm {
 }
 
 /// The output of `future`, or `None` when it is not there by `at`. The future always gets one poll.
-pub(crate) async fn by<F: Future>(at: Instant, future: F) -> Option<F::Output> {
-    or_alarm(future, || Alarm::at(at)).await
+pub(crate) fn by<F: Future>(at: Instant, future: F) -> OrAlarm<F, impl Fn() -> Alarm> {
+    OrAlarm::new(future, move || Alarm::at(at))
 }
 
 /// The output of `future`, or `None` when it is not there by `at` or takes longer than `span`.
-pub(crate) async fn within<F: Future>(span: Duration, at: Instant, future: F) -> Option<F::Output> {
-    or_alarm(future, || Alarm::at(at.min(Instant::now() + span))).await
+pub(crate) fn within<F: Future>(
+    span: Duration,
+    at: impl Fn() -> Instant,
+    future: F,
+) -> OrAlarm<F, impl Fn() -> Alarm> {
+    OrAlarm::new(future, move || Alarm::at(at().min(Instant::now() + span)))
 }
 
-async fn or_alarm<F: Future>(future: F, set: impl Fn() -> Alarm) -> Option<F::Output> {
-    let mut future = pin!(future);
-    let mut alarm = None;
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => alarm.get_or_insert_with(&set).poll(cx).map(|()| None),
-    })
-    .await
+pin_project! {
+    /// A future against an alarm that is set when the future is pending. Written by hand, because an
+    /// `async fn` would hold the future twice.
+    pub(crate) struct OrAlarm<F, S> {
+        #[pin]
+        future: F,
+        set: S,
+        alarm: Option<Alarm>,
+    }
+}
+
+impl<F, S> OrAlarm<F, S> {
+    fn new(future: F, set: S) -> Self {
+        let alarm = None;
+        Self { future, set, alarm }
+    }
+}
+
+impl<F: Future, S: Fn() -> Alarm> Future for OrAlarm<F, S> {
+    type Output = Option<F::Output>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        match this.future.poll(cx) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => {
+                let alarm = this.alarm.get_or_insert_with(this.set);
+                alarm.poll(cx).map(|()| None)
+            }
+        }
+    }
 }
 
 /// Pauses that double up to a longest one, each shortened by up to a quarter so that those who wait

@@ -12,15 +12,26 @@ pub(crate) use self::on::*;
 mod on {
     use std::{any::Any, time::Duration};
 
+    use tokio::time::Instant;
     use tower::BoxError;
-    use tracing::{debug, error, info, warn};
+    use tracing::{Level, debug, enabled, error, info, warn};
 
     use crate::{
         claim::Answer, conflict::Conflict, delivery::Delivery, event::Escaped, pipeline::Arrival,
-        rejection::Rejection,
+        rejection::Rejection, reply::Disposition,
     };
 
     const TARGET: &str = "suno_callback";
+
+    /// Measures how long a handler takes, where somebody will read it.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Stopwatch(Option<Instant>);
+
+    impl Stopwatch {
+        pub(crate) fn start() -> Self {
+            Self(enabled!(target: TARGET, Level::INFO).then(Instant::now))
+        }
+    }
 
     /// A request that was refused before its event was known to be genuine.
     pub(crate) fn refused(rejection: Rejection) {
@@ -35,27 +46,26 @@ mod on {
 
     /// A genuine event that was answered without its handler, or before it had ended.
     pub(crate) fn answered(arrival: &Arrival, answer: Answer) {
-        let waited = arrival.began.elapsed();
         match answer {
             Answer::Received(disposition) => info!(
                 target: TARGET,
-                task_id = ?Escaped(arrival.event.task_id().as_str()),
-                kind = arrival.event.kind().as_str(),
-                outcome = arrival.event.outcome().as_str(),
-                trust = arrival.origin.trust.as_str(),
-                key = arrival.origin.key_label.as_deref(),
-                ?waited,
+                task_id = ?Escaped(arrival.event().task_id().as_str()),
+                kind = arrival.event().kind().as_str(),
+                outcome = arrival.event().outcome().as_str(),
+                trust = arrival.trust().as_str(),
+                key = arrival.key_label(),
+                waited = ?arrival.began.elapsed(),
                 disposition = disposition.as_str(),
                 "received",
             ),
             Answer::Refused(rejection) => warn!(
                 target: TARGET,
-                task_id = ?Escaped(arrival.event.task_id().as_str()),
-                kind = arrival.event.kind().as_str(),
-                outcome = arrival.event.outcome().as_str(),
-                trust = arrival.origin.trust.as_str(),
-                key = arrival.origin.key_label.as_deref(),
-                ?waited,
+                task_id = ?Escaped(arrival.event().task_id().as_str()),
+                kind = arrival.event().kind().as_str(),
+                outcome = arrival.event().outcome().as_str(),
+                trust = arrival.trust().as_str(),
+                key = arrival.key_label(),
+                waited = ?arrival.began.elapsed(),
                 status = rejection.status().as_u16(),
                 reason = %rejection,
                 "postponed",
@@ -64,19 +74,26 @@ mod on {
     }
 
     /// A genuine event whose handler has ended.
-    pub(crate) fn handled(arrival: &Arrival, disposition: &'static str, handled: Duration) {
-        let waited = arrival.began.elapsed().saturating_sub(handled);
+    pub(crate) fn handled(
+        arrival: &Arrival,
+        how: Disposition,
+        stopped: Option<Rejection>,
+        watch: Stopwatch,
+    ) {
+        let Some(started) = watch.0 else { return };
+        let (waited, handled) = (started - arrival.began, started.elapsed());
         info!(
             target: TARGET,
-            task_id = ?Escaped(arrival.event.task_id().as_str()),
-            kind = arrival.event.kind().as_str(),
-            outcome = arrival.event.outcome().as_str(),
-            trust = arrival.origin.trust.as_str(),
-            key = arrival.origin.key_label.as_deref(),
-            via = arrival.origin.via.as_str(),
+            task_id = ?Escaped(arrival.event().task_id().as_str()),
+            kind = arrival.event().kind().as_str(),
+            outcome = arrival.event().outcome().as_str(),
+            trust = arrival.trust().as_str(),
+            key = arrival.key_label(),
+            via = arrival.via().as_str(),
             ?waited,
             ?handled,
-            disposition,
+            disposition = how.as_str(),
+            stopped = stopped.map(|why| why.as_str()),
             "handled",
         );
     }
@@ -90,12 +107,12 @@ mod on {
     }
 
     pub(crate) fn record_unreadable(arrival: &Arrival) {
-        let task_id = Escaped(arrival.event.task_id().as_str());
+        let task_id = Escaped(arrival.event().task_id().as_str());
         error!(target: TARGET, ?task_id, "the store's record cannot be read");
     }
 
     pub(crate) fn heartbeat_late(arrival: &Arrival, by: Duration) {
-        let task_id = Escaped(arrival.event.task_id().as_str());
+        let task_id = Escaped(arrival.event().task_id().as_str());
         warn!(
             target: TARGET,
             ?task_id,
@@ -104,8 +121,8 @@ mod on {
         );
     }
 
-    pub(crate) fn claim_lost(arrival: &Arrival, delivery: &Delivery) {
-        let task_id = Escaped(arrival.event.task_id().as_str());
+    pub(crate) fn claim_lost(delivery: &Delivery) {
+        let task_id = Escaped(delivery.0.arrival.event().task_id().as_str());
         let (fence, attempt) = (delivery.fence(), delivery.attempt());
         error!(
             target: TARGET,
@@ -116,8 +133,8 @@ mod on {
         );
     }
 
-    pub(crate) fn commit_given_up(arrival: &Arrival) {
-        let task_id = Escaped(arrival.event.task_id().as_str());
+    pub(crate) fn commit_given_up(delivery: &Delivery) {
+        let task_id = Escaped(delivery.0.arrival.event().task_id().as_str());
         error!(
             target: TARGET,
             ?task_id,
@@ -126,7 +143,7 @@ mod on {
     }
 
     pub(crate) fn unconfirmed(arrival: &Arrival) {
-        let task_id = Escaped(arrival.event.task_id().as_str());
+        let task_id = Escaped(arrival.event().task_id().as_str());
         warn!(target: TARGET, ?task_id, "the provider could not confirm an event");
     }
 
@@ -157,18 +174,27 @@ mod off {
 
     use crate::{
         claim::Answer, conflict::Conflict, delivery::Delivery, pipeline::Arrival,
-        rejection::Rejection,
+        rejection::Rejection, reply::Disposition,
     };
+
+    #[derive(Clone, Copy)]
+    pub(crate) struct Stopwatch;
+
+    impl Stopwatch {
+        pub(crate) fn start() -> Self {
+            Self
+        }
+    }
 
     pub(crate) fn refused(_: Rejection) {}
     pub(crate) fn answered(_: &Arrival, _: Answer) {}
-    pub(crate) fn handled(_: &Arrival, _: &'static str, _: Duration) {}
+    pub(crate) fn handled(_: &Arrival, _: Disposition, _: Option<Rejection>, _: Stopwatch) {}
     pub(crate) fn store_failed(_: &'static str, _: &BoxError) {}
     pub(crate) fn store_slow(_: &'static str) {}
     pub(crate) fn record_unreadable(_: &Arrival) {}
     pub(crate) fn heartbeat_late(_: &Arrival, _: Duration) {}
-    pub(crate) fn claim_lost(_: &Arrival, _: &Delivery) {}
-    pub(crate) fn commit_given_up(_: &Arrival) {}
+    pub(crate) fn claim_lost(_: &Delivery) {}
+    pub(crate) fn commit_given_up(_: &Delivery) {}
     pub(crate) fn unconfirmed(_: &Arrival) {}
     pub(crate) fn conflict(_: &Conflict) {}
     pub(crate) fn panicked(_: &'static str, _: &(dyn Any + Send)) {}

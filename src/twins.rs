@@ -72,7 +72,7 @@ impl Twins {
                 Turn::Lead(Lead {
                     twins: Arc::clone(self),
                     slot,
-                    left: Left::Free,
+                    is_over: false,
                 })
             }
             Entry::Occupied(mut occupied) => match occupied.get_mut() {
@@ -132,7 +132,7 @@ impl fmt::Debug for Twins {
 pub(crate) struct Lead {
     twins: Arc<Twins>,
     slot: SlotKey,
-    left: Left,
+    is_over: bool,
 }
 
 impl Lead {
@@ -142,7 +142,8 @@ impl Lead {
 
     /// The store has the record: twins are classified by it.
     pub(crate) fn done(mut self, record: Record) {
-        self.left = Left::Done(record);
+        self.twins.leave(&self.slot, Left::Done(record), None);
+        self.is_over = true;
     }
 
     /// The event was handled and the store does not know it yet: callers here are classified by
@@ -158,7 +159,9 @@ impl Lead {
 
 impl Drop for Lead {
     fn drop(&mut self) {
-        self.twins.leave(&self.slot, self.left, None);
+        if !self.is_over {
+            self.twins.leave(&self.slot, Left::Free, None);
+        }
     }
 }
 

@@ -170,16 +170,23 @@ struct Slot {
     owner: Owner,
     fence: i64,
     attempt: u32,
-    changed: Tick,
-    /// When its one valid entry in [`Shard::open`] is due.
-    queued: Tick,
     state: State,
 }
 
+#[derive(Clone, Copy)]
 enum State {
-    Free,
-    Held { until: Tick },
+    Open(Open),
     Done { until: Tick, record: Record },
+}
+
+/// A slot that is held or was released.
+#[derive(Clone, Copy)]
+struct Open {
+    /// When its lease ends; `None` once it was released.
+    until: Option<Tick>,
+    changed: Tick,
+    /// When its one valid entry in [`Shard::open`] is due.
+    queued: Tick,
 }
 
 impl Shard {
@@ -212,31 +219,27 @@ impl Shard {
     ) -> Result<Claim, StoreFull> {
         self.sweep(now);
         let until = now.plus(lease);
-        let Some(slot) = self.slots.get_mut(key) else {
-            self.make_room(now)?;
-            let slot = Slot::first(owner, until, now);
-            self.open.push_back((slot.queued, *key));
-            self.slots.insert(*key, slot);
-            return Ok(Claim::Granted(Held::new(owner, 1, 1)));
-        };
-        let was_done = !slot.is_open();
-        let claim = slot.claim(owner, until, now);
-        if was_done && slot.is_open() {
-            slot.queued = now.plus(KEEP_FENCE);
-            self.open.push_back((slot.queued, *key));
+        if let Some(slot) = self.slots.get_mut(key) {
+            let was_done = !slot.is_open();
+            let claim = slot.claim(owner, until, now);
+            if was_done && slot.is_open() {
+                self.open.push_back((now.plus(KEEP_FENCE), *key));
+            }
+            return Ok(claim);
         }
-        Ok(claim)
+        self.make_room()?;
+        self.slots.insert(*key, Slot::first(owner, until, now));
+        self.open.push_back((now.plus(KEEP_FENCE), *key));
+        Ok(Claim::Granted(Held::new(owner, 1, 1)))
     }
 
     fn renew(&mut self, slot: &SlotKey, held: &Held, lease: Duration, now: Tick) -> Settled {
-        let Some(slot) = self.slots.get_mut(slot).filter(|slot| slot.is_of(held)) else {
+        let slot = self.slots.get_mut(slot).and_then(|slot| slot.held(held));
+        let Some(open) = slot else {
             return Settled::Lost;
         };
-        let State::Held { until } = &mut slot.state else {
-            return Settled::Lost;
-        };
-        *until = now.plus(lease);
-        slot.changed = now;
+        open.until = Some(now.plus(lease));
+        open.changed = now;
         Settled::Applied
     }
 
@@ -245,26 +248,24 @@ impl Shard {
             return Settled::Lost;
         };
         match slot.state {
-            State::Free => return Settled::Lost,
+            State::Open(Open { until: None, .. }) => return Settled::Lost,
             State::Done { .. } => return Settled::Applied,
-            State::Held { .. } => {}
+            State::Open(_) => {}
         }
         let record = *record;
         slot.state = State::Done { until, record };
         self.done.push(Reverse((until, *key)));
-        self.compact();
+        self.forget_open(key);
         Settled::Applied
     }
 
     fn release(&mut self, slot: &SlotKey, held: &Held, now: Tick) -> Settled {
-        let Some(slot) = self.slots.get_mut(slot).filter(|slot| slot.is_of(held)) else {
+        let slot = self.slots.get_mut(slot).and_then(|slot| slot.held(held));
+        let Some(open) = slot else {
             return Settled::Lost;
         };
-        if !matches!(slot.state, State::Held { .. }) {
-            return Settled::Lost;
-        }
-        slot.state = State::Free;
-        slot.changed = now;
+        open.until = None;
+        open.changed = now;
         Settled::Applied
     }
 
@@ -272,7 +273,7 @@ impl Shard {
     fn sweep(&mut self, now: Tick) {
         for _ in 0..Self::SWEEP {
             let ended = self.done.peek().is_some_and(|Reverse((at, _))| *at <= now);
-            if !ended || !self.evict_done(now) {
+            if !ended || !self.evict_done() {
                 break;
             }
         }
@@ -286,61 +287,63 @@ impl Shard {
 
     /// Forgets an open slot that was kept long enough, or queues it once more.
     fn look_again(&mut self, at: Tick, key: SlotKey, now: Tick) {
-        let Some(slot) = self.slots.get_mut(&key).filter(|slot| slot.is_queued(at)) else {
+        let Some(open) = self.slots.get_mut(&key).and_then(|slot| slot.queued(at)) else {
             return;
         };
-        slot.queued = slot.changed.plus(KEEP_FENCE);
-        if slot.queued <= now {
+        open.queued = open.changed.plus(KEEP_FENCE);
+        let queued = open.queued;
+        if queued <= now {
             self.slots.remove(&key);
         } else {
-            self.open.push_back((slot.queued, key));
+            self.open.push_back((queued, key));
         }
     }
 
-    /// Removes the done slot that expires first; false when there is none.
-    fn evict_done(&mut self, now: Tick) -> bool {
-        while let Some(Reverse((at, key))) = self.done.pop() {
-            let is_it =
-                |slot: &Slot| matches!(slot.state, State::Done { until, .. } if until == at);
-            if self.slots.get(&key).is_some_and(is_it) {
-                self.slots.remove(&key);
-                return true;
-            }
-            // It was claimed again after its retention had ended.
-            debug_assert!(at <= now);
-        }
-        false
-    }
-
-    fn make_room(&mut self, now: Tick) -> Result<(), StoreFull> {
-        if self.slots.len() < self.capacity || self.evict_done(now) || self.evict_released() {
+    fn make_room(&mut self) -> Result<(), StoreFull> {
+        if self.slots.len() < self.capacity || self.evict_done() || self.evict_released() {
             return Ok(());
         }
         Err(StoreFull)
     }
 
+    /// Removes the done slot that expires first; false when there is none.
+    fn evict_done(&mut self) -> bool {
+        while let Some(Reverse((at, key))) = self.done.pop() {
+            let is_it =
+                |slot: &Slot| matches!(slot.state, State::Done { until, .. } if until == at);
+            // Otherwise it was claimed again after its retention had ended.
+            if self.slots.get(&key).is_some_and(is_it) {
+                return self.slots.remove(&key).is_some();
+            }
+        }
+        false
+    }
+
     fn evict_released(&mut self) -> bool {
         let slots = &self.slots;
-        let is_free = |slot: &Slot| matches!(slot.state, State::Free);
-        let found = self
-            .open
-            .iter()
-            .position(|(_, key)| slots.get(key).is_some_and(is_free));
+        let is_released = |slot: &Slot| matches!(slot.state, State::Open(it) if it.until.is_none());
+        let mut queue = self.open.iter();
+        let found = queue.position(|(_, key)| slots.get(key).is_some_and(is_released));
         let Some((_, key)) = found.and_then(|at| self.open.remove(at)) else {
             return false;
         };
         self.slots.remove(&key).is_some()
     }
 
-    /// Keeps what done and evicted slots leave in `open` below the number of slots, at a cost that
-    /// spreads to nothing.
-    fn compact(&mut self) {
-        if self.open.len() <= 2 * self.slots.len() + 64 {
+    /// Takes a slot that is no longer open out of the queue: at once where it came last, which is
+    /// the rule, otherwise together with others, so that the queue stays shorter than twice the
+    /// slots at a cost that spreads to nothing.
+    fn forget_open(&mut self, key: &SlotKey) {
+        if self.open.pop_back_if(|(_, last)| last == key).is_some() {
             return;
         }
-        let slots = &self.slots;
-        self.open
-            .retain(|(at, key)| slots.get(key).is_some_and(|slot| slot.is_queued(*at)));
+        if self.open.len() > 2 * self.slots.len() + 64 {
+            let slots = &mut self.slots;
+            self.open.retain(|(at, key)| {
+                let slot = slots.get_mut(key);
+                slot.and_then(|slot| slot.queued(*at)).is_some()
+            });
+        }
     }
 }
 
@@ -350,27 +353,29 @@ impl Slot {
             owner,
             fence: 1,
             attempt: 1,
-            changed: now,
-            queued: now.plus(KEEP_FENCE),
-            state: State::Held { until },
+            state: State::Open(Open::new(until, now)),
         }
     }
 
     fn claim(&mut self, owner: Owner, until: Tick, now: Tick) -> Claim {
-        match self.state {
-            State::Done { until, record } if until > now => return Claim::Done(record),
-            State::Done { .. } => self.acquire(owner, 1),
-            State::Held { .. } if self.owner == owner => {}
-            State::Held { until } if until > now && until <= now.plus(MAX_LEASE) => {
-                let remaining = now.until(until);
-                return Claim::InFlight { remaining };
+        match &mut self.state {
+            State::Done { until, record } if *until > now => return Claim::Done(*record),
+            State::Done { .. } => {
+                self.state = State::Open(Open::new(until, now));
+                self.acquire(owner, 1);
             }
-            State::Held { .. } | State::Free => {
-                self.acquire(owner, self.attempt.saturating_add(1));
+            State::Open(open) => {
+                let is_own = open.until.is_some() && self.owner == owner;
+                if let (false, Some(remaining)) = (is_own, open.lease_left(now)) {
+                    return Claim::InFlight { remaining };
+                }
+                open.until = Some(until);
+                open.changed = now;
+                if !is_own {
+                    self.acquire(owner, self.attempt.saturating_add(1));
+                }
             }
         }
-        self.state = State::Held { until };
-        self.changed = now;
         Claim::Granted(Held::new(self.owner, self.fence, self.attempt))
     }
 
@@ -384,11 +389,39 @@ impl Slot {
         self.owner == held.owner() && self.fence == held.fence()
     }
 
-    fn is_open(&self) -> bool {
-        !matches!(self.state, State::Done { .. })
+    /// The slot, if `held` holds it.
+    fn held(&mut self, held: &Held) -> Option<&mut Open> {
+        match self.is_of(held).then_some(&mut self.state)? {
+            State::Open(open) if open.until.is_some() => Some(open),
+            _ => None,
+        }
     }
 
-    fn is_queued(&self, at: Tick) -> bool {
-        self.is_open() && self.queued == at
+    /// The slot, if it is open and its valid entry in the queue is the one that is due `at`.
+    fn queued(&mut self, at: Tick) -> Option<&mut Open> {
+        match &mut self.state {
+            State::Open(open) if open.queued == at => Some(open),
+            _ => None,
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        matches!(self.state, State::Open(_))
+    }
+}
+
+impl Open {
+    fn new(until: Tick, now: Tick) -> Self {
+        Self {
+            until: Some(until),
+            changed: now,
+            queued: now.plus(KEEP_FENCE),
+        }
+    }
+
+    /// How long it is still held; a lease that ends absurdly late counts as ended.
+    fn lease_left(&self, now: Tick) -> Option<Duration> {
+        let until = self.until?;
+        (until > now && until <= now.plus(MAX_LEASE)).then(|| now.until(until))
     }
 }

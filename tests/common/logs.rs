@@ -1,15 +1,11 @@
 //! Every log event of this thread, with its fields as they were recorded: a formatter of the
 //! application's own may escape nothing.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex},
-};
+use std::{cell::RefCell, fmt, sync::Once};
 
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
-    subscriber::DefaultGuard,
 };
 use tracing_subscriber::{
     Layer,
@@ -17,35 +13,33 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-/// Lines of `name=value`.
-#[derive(Clone, Default)]
-pub struct Logs(Arc<Mutex<Vec<String>>>);
-
-impl Logs {
-    /// Captures what this thread logs for as long as the guard lives.
-    pub fn capture() -> (Self, DefaultGuard) {
-        let logs = Self::default();
-        let guard = tracing_subscriber::registry()
-            .with(logs.clone())
-            .set_default();
-        (logs, guard)
-    }
-
-    /// What the layer itself has logged.
-    pub fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
-    }
+thread_local! {
+    static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
-impl<S: Subscriber> Layer<S> for Logs {
+/// Starts to capture what this thread logs, as lines of `name=value`.
+///
+/// In a test binary with this, every test calls it first: a subscriber that comes after the first
+/// event of another thread may never hear of that kind of event.
+pub fn capture() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| tracing_subscriber::registry().with(Capture).init());
+    LINES.take();
+}
+
+/// What was captured since.
+pub fn lines() -> Vec<String> {
+    LINES.with_borrow(Clone::clone)
+}
+
+struct Capture;
+
+impl<S: Subscriber> Layer<S> for Capture {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut line = Line(format!(
-            "{} {}",
-            event.metadata().level(),
-            event.metadata().target()
-        ));
+        let meta = event.metadata();
+        let mut line = Line(format!("{} {}", meta.level(), meta.target()));
         event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
+        LINES.with_borrow_mut(|lines| lines.push(line.0));
     }
 }
 

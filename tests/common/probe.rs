@@ -1,6 +1,7 @@
 //! The layer over a counting store and a handler that notes what it sees.
 
 use std::{
+    future::Future,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::SeqCst},
@@ -16,7 +17,7 @@ use suno_callback::{
     Clock, Disposition, MemoryStore, Rejection, ResponseBody, SunoCallbackLayer,
     SunoCallbackService,
 };
-use tower::{BoxError, Layer, Service, ServiceExt, util::BoxCloneService};
+use tower::{BoxError, Layer, Service, ServiceExt, util::BoxCloneSyncService};
 
 use super::{
     Seen, answer,
@@ -24,7 +25,7 @@ use super::{
     key,
 };
 
-pub type Inner = BoxCloneService<Request<Full<Bytes>>, Response<Full<Bytes>>, BoxError>;
+pub type Inner = BoxCloneSyncService<Request<Full<Bytes>>, Response<Full<Bytes>>, BoxError>;
 pub type ProbeLayer = SunoCallbackLayer<Counting<MemoryStore>>;
 
 /// A layer that counts, for callbacks signed with [`key`].
@@ -66,16 +67,28 @@ impl Probe {
         reply: impl Fn(Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, BoxError>
         + Clone
         + Send
+        + Sync
         + 'static,
     ) -> Self {
+        Self::calling(layer, move |request| std::future::ready(reply(request)))
+    }
+
+    /// With a handler that takes its time, after it has noted the request.
+    pub fn calling<F>(
+        layer: &ProbeLayer,
+        handler: impl Fn(Request<Full<Bytes>>) -> F + Clone + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Response<Full<Bytes>>, BoxError>> + Send + 'static,
+    {
         let seen = Seen::default();
         let noted = seen.clone();
         let inner = tower::service_fn(move |request: Request<Full<Bytes>>| {
             noted.push(&request);
-            std::future::ready(reply(request))
+            handler(request)
         });
         Self {
-            service: layer.layer(BoxCloneService::new(inner)),
+            service: layer.layer(BoxCloneSyncService::new(inner)),
             seen,
             store: layer.store().counts(),
         }

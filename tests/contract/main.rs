@@ -7,3 +7,4 @@ mod answer;
 mod body;
 mod content;
 mod head;
+mod wire;

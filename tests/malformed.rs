@@ -710,12 +710,12 @@ fn token_soup_is_judged_as_a_second_parser_judges_it() {
 #[test]
 fn f59_nesting_without_end_is_400_and_takes_no_stack() {
     let limits = Limits {
-        body: 16 << 20,
+        body: 2 << 20,
         ..Limits::default()
     };
     let deep = move || {
         let mut judge = Judge::with(limits);
-        for depth in [100, 129, 1_000, 100_000, 1_000_000] {
+        for depth in [100, 129, 1_000, 100_000] {
             for open in ["[", "{\"a\":", "[{\"a\":", "{\"data\":", "{\"taskId\":"] {
                 for context in [
                     "%",

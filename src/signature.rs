@@ -269,3 +269,16 @@ impl fmt::Display for WeakSecret {
 }
 
 impl std::error::Error for WeakSecret {}
+
+#[cfg(test)]
+mod tests {
+    use hmac::digest::{block_api::EagerHash, zeroize::ZeroizeOnDrop};
+    use sha2::Sha256;
+
+    /// An HMAC state is made of hash states, and whoever reads those can sign.
+    #[test]
+    fn the_states_of_a_key_are_wiped_when_they_are_dropped() {
+        fn wiped<T: ZeroizeOnDrop>() {}
+        wiped::<<Sha256 as EagerHash>::Core>();
+    }
+}

@@ -16,10 +16,10 @@ use common::{
     probe::{Probe, layer},
     serve,
 };
-use futures_util::FutureExt;
+use futures_util::{FutureExt, stream};
 use http::Request;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::Full;
+use http_body_util::{Full, StreamBody};
 use peak_alloc::PeakAlloc;
 use suno_callback::Rejection;
 use tokio::{
@@ -107,6 +107,21 @@ fn f60_a_stream_of_a_gibibyte_costs_the_limit_and_no_more() {
         reply.unwrap().assert_refusal(Rejection::BodyTooLarge);
         println!("frames of {size}: {peak} bytes");
         assert!(peak < 2 * LIMIT + 4096, "frames of {size}: {peak} bytes");
+    }
+}
+
+#[test]
+fn f60_a_small_frame_before_a_huge_one_costs_no_copy_of_it() {
+    let _turn = alone();
+    let probe = Probe::new();
+    for small in 1..3 {
+        let frames = [vec![b' '; small], vec![b' '], vec![b' '; 8 << 20]];
+        let frames = frames.map(|frame| Ok::<_, Infallible>(Frame::data(Bytes::from(frame))));
+        let request = request().map(|_| StreamBody::new(stream::iter(frames)));
+        let mut reply = None;
+        let peak = peak_of(|| reply = probe.send(request).now_or_never());
+        reply.unwrap().assert_refusal(Rejection::BodyTooLarge);
+        assert!(peak < 4096, "{peak} bytes");
     }
 }
 

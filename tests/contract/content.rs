@@ -138,6 +138,15 @@ async fn f56_two_different_task_ids_are_400_whichever_of_them_is_signed() {
             }
         }
     }
+    for body in [
+        r#"{"taskId":"a","task_id":"a","data":{"taskId":"a","task_id":"b"}}"#,
+        r#"{"taskId":"a","task_id":"a","data":{"taskId":"b","task_id":"a"}}"#,
+        r#"{"taskId":"a","task_id":"b","data":{"taskId":"a","task_id":"a"}}"#,
+        r#"{"taskId":"b","task_id":"a","data":{"taskId":"a","task_id":"a"}}"#,
+        r#"{"task_id":"b","data":{"taskId":"a","task_id":"a"}}"#,
+    ] {
+        refused("a", body, InvalidEvent::TaskIdsDiffer).await;
+    }
     let both = r#"{"data":{"taskId":"a","task_id":"b"}}"#;
     refused("a", both, InvalidEvent::TaskIdsDiffer).await;
     refused("b", both, InvalidEvent::TaskIdsDiffer).await;

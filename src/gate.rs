@@ -118,7 +118,15 @@ fn is_json(content_type: &[u8]) -> bool {
     let essence = essence.unwrap_or_default().trim_ascii();
     let suffix = essence.last_chunk::<5>();
     essence.eq_ignore_ascii_case(b"application/json")
-        || essence.contains(&b'/') && suffix.is_some_and(|it| it.eq_ignore_ascii_case(b"+json"))
+        || is_media_type(essence) && suffix.is_some_and(|it| it.eq_ignore_ascii_case(b"+json"))
+}
+
+/// `type/subtype`, in the characters of RFC 6838; a list of several types, say, is none.
+fn is_media_type(essence: &[u8]) -> bool {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(byte);
+    let is_name = |part: &[u8]| !part.is_empty() && part.iter().all(plain);
+    let mut parts = essence.split(|byte| *byte == b'/');
+    parts.next().is_some_and(is_name) && parts.next().is_some_and(is_name) && parts.next().is_none()
 }
 
 fn check_content_encoding(headers: &HeaderMap) -> Result<(), Rejection> {

@@ -24,6 +24,7 @@ use subtle::{ConditionallySelectable, ConstantTimeEq};
 /// let key = SigningKey::new("the key of the settings page")?.labelled("2026-11");
 /// assert_eq!(format!("{key:?}"), r#"SigningKey("2026-11")"#);
 /// assert!(SigningKey::new("").is_err());
+/// assert!(SigningKey::new("\0\0").is_err());
 /// # Ok::<(), suno_callback::EmptyKey>(())
 /// ```
 #[derive(Clone)]
@@ -41,10 +42,11 @@ impl SigningKey {
     /// # Errors
     ///
     /// [`EmptyKey`]: everybody knows the empty key, so verifying with it verifies nothing. A
-    /// forgotten environment variable must not open the door.
+    /// forgotten environment variable must not open the door. A key of nothing but NUL bytes counts
+    /// as empty, because HMAC fills every short key up with them.
     pub fn new(key: impl AsRef<[u8]>) -> Result<Self, EmptyKey> {
         let key = key.as_ref();
-        if key.is_empty() {
+        if key.iter().all(|byte| *byte == 0) {
             return Err(EmptyKey);
         }
         let mac = Hmac::new_from_slice(key).map_err(|_| EmptyKey)?;
@@ -267,3 +269,16 @@ impl fmt::Display for WeakSecret {
 }
 
 impl std::error::Error for WeakSecret {}
+
+#[cfg(test)]
+mod tests {
+    use hmac::digest::{block_api::EagerHash, zeroize::ZeroizeOnDrop};
+    use sha2::Sha256;
+
+    /// An HMAC state is made of hash states, and whoever reads those can sign.
+    #[test]
+    fn the_states_of_a_key_are_wiped_when_they_are_dropped() {
+        fn wiped<T: ZeroizeOnDrop>() {}
+        wiped::<<Sha256 as EagerHash>::Core>();
+    }
+}

@@ -1,6 +1,11 @@
 //! What the tests share: callbacks as the provider makes them, a handler that counts, a server.
 #![allow(dead_code)] // each test binary uses its part
 
+pub mod counting;
+#[cfg(feature = "tracing")]
+pub mod logs;
+pub mod probe;
+
 use std::{
     convert::Infallible,
     future::Future,

@@ -1,0 +1,279 @@
+//! What a hostile body can cost: never more memory than the body limit and a constant, whatever it
+//! declares and however long it goes on.
+
+mod common;
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use common::{
+    Callback,
+    probe::{Probe, layer},
+    serve,
+};
+use futures_util::{FutureExt, stream};
+use http::Request;
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::{Full, StreamBody};
+use peak_alloc::PeakAlloc;
+use suno_callback::Rejection;
+use tokio::{
+    io::AsyncWriteExt,
+    net::TcpStream,
+    runtime::{Builder, Runtime},
+};
+
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+const LIMIT: usize = 16 * 1024;
+
+/// The counter is the whole process's, so one test at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How many bytes more than before `work` needed at one time.
+fn peak_of(work: impl FnOnce()) -> usize {
+    let before = MEMORY.current_usage();
+    MEMORY.reset_peak_usage();
+    work();
+    MEMORY.peak_usage().saturating_sub(before)
+}
+
+/// `left` times the same frame, of whatever length it declares.
+struct Frames {
+    frame: Bytes,
+    left: u64,
+    declared: SizeHint,
+}
+
+impl Body for Frames {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.left = match self.left.checked_sub(1) {
+            Some(left) => left,
+            None => return Poll::Ready(None),
+        };
+        Poll::Ready(Some(Ok(Frame::data(self.frame.clone()))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.declared
+    }
+}
+
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn request() -> Request<Full<Bytes>> {
+    Callback::success("t", "v").request()
+}
+
+#[test]
+fn the_counter_counts() {
+    let _turn = alone();
+    let peak = peak_of(|| drop(std::hint::black_box(vec![1_u8; 1 << 20])));
+    assert!((1 << 20..2 << 20).contains(&peak), "{peak}");
+}
+
+#[test]
+fn f60_a_stream_of_a_gibibyte_costs_the_limit_and_no_more() {
+    let _turn = alone();
+    let (runtime, probe) = (runtime(), Probe::new());
+    for size in [1, 1000, 1024, LIMIT, 1 << 20] {
+        let frame = Bytes::from(vec![b' '; size]);
+        let left = (1 << 30) / size as u64;
+        let body = Frames {
+            frame,
+            left,
+            declared: SizeHint::default(),
+        };
+        let request = request().map(|_| body);
+        let mut reply = None;
+        let peak = peak_of(|| reply = Some(runtime.block_on(probe.send(request))));
+        reply.unwrap().assert_refusal(Rejection::BodyTooLarge);
+        println!("frames of {size}: {peak} bytes");
+        assert!(peak < 2 * LIMIT + 4096, "frames of {size}: {peak} bytes");
+    }
+}
+
+#[test]
+fn f60_a_small_frame_before_a_huge_one_costs_no_copy_of_it() {
+    let _turn = alone();
+    let probe = Probe::new();
+    for small in 1..3 {
+        let frames = [vec![b' '; small], vec![b' '], vec![b' '; 8 << 20]];
+        let frames = frames.map(|frame| Ok::<_, Infallible>(Frame::data(Bytes::from(frame))));
+        let request = request().map(|_| StreamBody::new(stream::iter(frames)));
+        let mut reply = None;
+        let peak = peak_of(|| reply = probe.send(request).now_or_never());
+        reply.unwrap().assert_refusal(Rejection::BodyTooLarge);
+        assert!(peak < 4096, "{peak} bytes");
+    }
+}
+
+#[test]
+fn f60_a_declared_length_of_64_tib_costs_nothing() {
+    let _turn = alone();
+    let probe = Probe::new();
+    for declared in [1 << 46, u64::MAX] {
+        let body = Frames {
+            frame: Bytes::from_static(b" "),
+            left: u64::MAX,
+            declared: SizeHint::with_exact(declared),
+        };
+        let request = request().map(|_| body);
+        let mut reply = None;
+        let peak = peak_of(|| reply = probe.send(request).now_or_never());
+        reply.unwrap().assert_refusal(Rejection::BodyTooLarge);
+        println!("{declared} declared: {peak} bytes");
+        assert!(peak < 4096, "{peak} bytes");
+    }
+    // A length that is too small to be refused is not believed either: the upper bound lies.
+    let mut hint = SizeHint::new();
+    hint.set_upper(u64::MAX);
+    let body = Frames {
+        frame: Bytes::from_static(b"{"),
+        left: 1,
+        declared: hint,
+    };
+    let request = request().map(|_| body);
+    let peak = peak_of(|| drop(probe.send(request).now_or_never().unwrap()));
+    assert!(peak < 4096, "{peak} bytes");
+}
+
+#[test]
+fn what_a_parser_hates_costs_a_few_times_the_limit() {
+    let _turn = alone();
+    let fill = |unit: &str, room: usize| unit.repeat(room / unit.len());
+    let room = LIMIT - 200;
+    let bodies = [
+        ("arrays", format!(r#"{{"x":{}"#, fill("[", room))),
+        ("objects", format!(r#"{{"x":{}"#, fill("{\"a\":", room))),
+        ("arrays in data", format!(r#"{{"data":{}"#, fill("[", room))),
+        ("numbers", format!(r#"{{"x":[{}1]}}"#, fill("1e9,", room))),
+        ("keys", format!(r#"{{{}"x":1}}"#, fill("\"\":1,", room))),
+        (
+            "escapes in an id",
+            format!(r#"{{"taskId":"{}"}}"#, fill("\\u0041", room)),
+        ),
+        (
+            "escapes in a key",
+            format!(r#"{{"{}":1}}"#, fill("\\u0041", room)),
+        ),
+        ("escapes in four ids", {
+            let id = fill("\\n", room / 4);
+            format!(
+                r#"{{"taskId":"{id}","task_id":"{id}","data":{{"taskId":"{id}","task_id":"{id}"}}}}"#
+            )
+        }),
+        (
+            "a long id",
+            format!(r#"{{"taskId":"{}"}}"#, fill("a", room)),
+        ),
+        (
+            "a long number",
+            format!(r#"{{"taskId":{}}}"#, fill("9", room)),
+        ),
+        (
+            "a long status",
+            format!(
+                r#"{{"taskId":"u","data":{{"status":"{}"}}}}"#,
+                fill("\\\\", room)
+            ),
+        ),
+    ];
+    let probe = Probe::new();
+    for (name, body) in bodies {
+        let request = request().map(|_| Full::new(Bytes::from(body)));
+        let mut reply = None;
+        let peak = peak_of(|| reply = probe.send(request).now_or_never());
+        let status = reply.unwrap().status.as_u16();
+        assert!([400, 401].contains(&status), "{name}: {status}");
+        println!("{name}: {peak} bytes");
+        assert!(peak < 4 * LIMIT, "{name}: {peak} bytes");
+    }
+    probe.assert_untouched();
+}
+
+#[test]
+fn refusals_leave_no_memory_behind() {
+    let _turn = alone();
+    let probe = Probe::new();
+    let round = || {
+        for number in 0..2_000_u64 {
+            let mut callback = Callback::success(&format!("t{number}"), "v");
+            match number % 4 {
+                0 => callback.signature.replace_range(..4, "AAAA"),
+                1 => callback.timestamp = "1".into(),
+                2 => callback.body.truncate(60),
+                _ => callback.body.push('}'),
+            }
+            let reply = probe.send(callback.request()).now_or_never().unwrap();
+            assert!(reply.status.is_client_error());
+        }
+    };
+    round();
+    let before = MEMORY.current_usage();
+    round();
+    let grown = MEMORY.current_usage().saturating_sub(before);
+    assert!(grown < 4096, "{grown} bytes after 2,000 refusals");
+    probe.assert_untouched();
+}
+
+/// Writes until the server hangs up or `bytes` are through, and says how many were.
+async fn flood(stream: &mut TcpStream, part: &[u8], bytes: u64) -> u64 {
+    let mut sent = 0;
+    while sent < bytes {
+        match stream.write(part).await {
+            Ok(count) if count > 0 => sent += count as u64,
+            _ => break,
+        }
+    }
+    sent
+}
+
+#[test]
+fn f60_neither_a_gibibyte_nor_64_tib_over_a_socket_costs_more_than_the_server_s_buffers() {
+    let _turn = alone();
+    let runtime = runtime();
+    let probe = Probe::with(&layer());
+    let part = vec![b' '; 64 * 1024];
+    let chunk = [b"10000\r\n", &part[..], b"\r\n"].concat();
+    let addr = runtime.block_on(async { serve(probe.service.clone()).await });
+    for (framing, part) in [
+        ("content-length: 70368744177664", &part),
+        ("transfer-encoding: chunked", &chunk),
+    ] {
+        let callback = Callback::success("t", "v");
+        let head = format!(
+            "POST / HTTP/1.1\r\nhost: h\r\nx-webhook-timestamp: {}\r\nx-webhook-signature: {}\r\n{framing}\r\n\r\n",
+            callback.timestamp, callback.signature
+        );
+        let peak = peak_of(|| {
+            runtime.block_on(async {
+                let mut stream = TcpStream::connect(addr).await.unwrap();
+                stream.write_all(head.as_bytes()).await.unwrap();
+                let sent = flood(&mut stream, part, 1 << 30).await;
+                println!("{framing}: the server took {sent} bytes");
+                assert!(sent < 1 << 30, "the server reads for ever");
+            });
+        });
+        println!("{framing}: {peak} bytes");
+        assert!(peak < 1 << 20, "{framing}: {peak} bytes");
+    }
+    probe.assert_untouched();
+}

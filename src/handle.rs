@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 use tower::Service;
 
 use crate::{
@@ -111,9 +111,10 @@ impl<D: DedupStore> Pipeline<D> {
     /// One try a beat. A beat that fails is no reason to stop: the commit decides.
     async fn heartbeat(&self, grant: &Grant) -> std::convert::Infallible {
         let lease = self.times.lease;
+        // From the grant on: the first poll may have blocked the thread for longer than a beat.
+        let mut due = grant.granted + self.times.heartbeat;
         loop {
-            let due = Instant::now() + self.times.heartbeat;
-            sleep(self.times.heartbeat).await;
+            sleep_until(due).await;
             if due.elapsed() > lease / 2 {
                 trace::heartbeat_late(&grant.arrival, due.elapsed());
             }
@@ -125,6 +126,7 @@ impl<D: DedupStore> Pipeline<D> {
                 trace::claim_lost(&grant.arrival, &grant.delivery);
                 return pending().await;
             }
+            due = Instant::now() + self.times.heartbeat;
         }
     }
 

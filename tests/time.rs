@@ -434,6 +434,29 @@ async fn a_request_that_waits_for_another_process_is_postponed_at_its_deadline()
 
 #[cfg(feature = "tracing")]
 #[tokio::test(start_paused = true)]
+async fn f16_a_handler_that_blocks_its_thread_is_renewed_as_soon_as_it_lets_go_and_is_logged() {
+    let log = common::log::Log::default();
+    let _guard = log.capture();
+    // `advance` moves the clock within one poll: the thread was blocked for so long.
+    let it = Setup::new(|_| async {
+        tokio::time::advance(ms(4500)).await;
+        ok_after(ms(1)).await
+    })
+    .await;
+    let start = Instant::now();
+    assert_received(&it.send().await, Disposition::Accepted);
+    let calls = it.store.calls();
+    let renewed = calls.iter().find(|call| call.op == Op::Renew);
+    assert_about(renewed.expect("a renewal").at - start, ms(4500));
+    assert!(
+        log.text().contains("a heartbeat was late"),
+        "{}",
+        log.text()
+    );
+}
+
+#[cfg(feature = "tracing")]
+#[tokio::test(start_paused = true)]
 async fn f16_a_heartbeat_that_is_late_in_the_middle_is_logged_and_one_in_time_is_not() {
     for (blocked, is_late) in [(secs(1), false), (secs(10), true)] {
         let log = common::log::Log::default();

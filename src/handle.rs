@@ -71,6 +71,10 @@ impl<D: DedupStore> Pipeline<D> {
     where
         S: Service<HandlerRequest, Response = Response<B>>,
     {
+        // The claim may have been on its way when the end came.
+        if self.drain.is_ending() {
+            return Ended::Stopped(Rejection::ShuttingDown);
+        }
         let mut caller = pin!(caller);
         let mut watch = None;
         let stopped = poll_fn(|cx| {

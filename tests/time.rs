@@ -265,6 +265,22 @@ async fn f04_an_error_gives_the_claim_back_so_that_the_next_try_runs_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn f05_a_refusal_of_the_handler_is_its_answer_and_is_no_end_of_the_event() {
+    for code in 400..500 {
+        let status = StatusCode::from_u16(code).unwrap();
+        let it = Setup::new(move |attempt| async move {
+            match attempt {
+                1 => status,
+                _ => StatusCode::OK,
+            }
+        })
+        .await;
+        assert_eq!(it.send().await.status(), status);
+        assert_received(&it.send().await, Disposition::Accepted);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn f06_every_success_is_answered_with_exactly_200_and_no_redirect_leaves() {
     for code in 200..600 {
         let status = StatusCode::from_u16(code).unwrap();

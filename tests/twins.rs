@@ -160,6 +160,28 @@ async fn f01_two_processes_on_one_store_run_one_handler_for_each_task() {
     assert_eq!(seen.len(), 50);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f03_a_proxy_that_replays_the_request_to_another_replica_runs_no_second_handler() {
+    let (seen, store) = (Seen::default(), Faulty::default());
+    let handler = handling(seen.clone(), |_| async {
+        sleep(Duration::from_millis(20)).await;
+        StatusCode::OK
+    });
+    let mut replicas = Vec::new();
+    for _ in 0..2 {
+        let layer = SunoCallbackLayer::new(key(), store.another_line());
+        replicas.push(common::serve(layer.layer(handler.clone())).await);
+    }
+    for n in 0..20 {
+        let callback = task(n);
+        let first = common::post(replicas[n % 2], &callback);
+        let replay = common::post(replicas[(n + 1) % 2], &callback);
+        let (first, replay) = tokio::join!(first, replay);
+        assert_eq!((first.0, replay.0), (StatusCode::OK, StatusCode::OK));
+    }
+    assert_eq!(seen.len(), 20);
+}
+
 // How they wait.
 
 #[tokio::test(start_paused = true)]

@@ -49,6 +49,8 @@ pub enum Fault {
     LoseAnswer,
     /// Applied, and no answer ever.
     HangApplied,
+    /// No answer ever, and applied later even when nobody waits any more.
+    Ghost(Duration),
 }
 
 /// An operation that a [`Faulty`] store was asked for.
@@ -70,7 +72,7 @@ pub struct Faulty {
 struct Script {
     next: [VecDeque<Fault>; 5],
     rest: [Fault; 5],
-    chaos: Option<(fastrand::Rng, u8)>,
+    chaos: Option<(fastrand::Rng, [u8; 5])>,
     calls: Vec<Call>,
 }
 
@@ -115,8 +117,8 @@ impl Faulty {
         self.script.lock().unwrap().rest = [fault; 5];
     }
 
-    /// Any operation meets any fault, so many times of a hundred.
-    pub fn chaos(&self, rng: fastrand::Rng, percent: u8) {
+    /// Operations of each kind meet any fault, so many times of a hundred.
+    pub fn chaos(&self, rng: fastrand::Rng, percent: [u8; 5]) {
         self.script.lock().unwrap().chaos = Some((rng, percent));
     }
 
@@ -142,7 +144,7 @@ impl Faulty {
         let fault = fault.unwrap_or(script.rest[op as usize]);
         let chaos = script.chaos.as_mut();
         let chaos = chaos.and_then(|(rng, percent)| {
-            let strikes = rng.u8(0..100) < *percent;
+            let strikes = rng.u8(0..100) < percent[op as usize];
             strikes.then(|| any_fault(rng))
         });
         let fault = chaos.unwrap_or(fault);
@@ -154,7 +156,7 @@ impl Faulty {
     async fn meet<T>(
         &self,
         op: Op,
-        apply: impl Future<Output = Result<T, StoreFull>>,
+        apply: impl Future<Output = Result<T, StoreFull>> + Send + 'static,
     ) -> Result<T, Injected> {
         match self.fault(op) {
             Fault::None => Ok(apply.await?),
@@ -177,19 +179,27 @@ impl Faulty {
                 apply.await?;
                 pending().await
             }
+            Fault::Ghost(delay) => {
+                tokio::spawn(async move {
+                    sleep(delay).await;
+                    drop(apply.await);
+                });
+                pending().await
+            }
         }
     }
 }
 
 pub fn any_fault(rng: &mut fastrand::Rng) -> Fault {
     let delay = Duration::from_millis(rng.u64(1..1500));
-    match rng.u8(0..6) {
+    match rng.u8(0..7) {
         0 => Fault::Fail,
         1 => Fault::Hang,
         2 => Fault::Slow(delay),
         3 => Fault::Late(delay),
         4 => Fault::LoseAnswer,
-        _ => Fault::HangApplied,
+        5 => Fault::HangApplied,
+        _ => Fault::Ghost(delay * 5),
     }
 }
 
@@ -197,7 +207,9 @@ impl DedupStore for Faulty {
     type Error = Injected;
 
     async fn peek(&self, slot: &SlotKey) -> Result<Option<Record>, Injected> {
-        self.meet(Op::Peek, self.store.peek(slot)).await
+        let (store, slot) = (Arc::clone(&self.store), *slot);
+        self.meet(Op::Peek, async move { store.peek(&slot).await })
+            .await
     }
 
     async fn claim(
@@ -206,8 +218,9 @@ impl DedupStore for Faulty {
         owner: Owner,
         lease: Duration,
     ) -> Result<Claim, Injected> {
-        self.meet(Op::Claim, self.store.claim(slot, owner, lease))
-            .await
+        let (store, slot) = (Arc::clone(&self.store), *slot);
+        let apply = async move { store.claim(&slot, owner, lease).await };
+        self.meet(Op::Claim, apply).await
     }
 
     async fn renew(
@@ -216,8 +229,9 @@ impl DedupStore for Faulty {
         held: &Held,
         lease: Duration,
     ) -> Result<Settled, Injected> {
-        self.meet(Op::Renew, self.store.renew(slot, held, lease))
-            .await
+        let (store, slot, held) = (Arc::clone(&self.store), *slot, *held);
+        let apply = async move { store.renew(&slot, &held, lease).await };
+        self.meet(Op::Renew, apply).await
     }
 
     async fn commit(
@@ -227,12 +241,15 @@ impl DedupStore for Faulty {
         record: &Record,
         retain: Duration,
     ) -> Result<Settled, Injected> {
-        self.meet(Op::Commit, self.store.commit(slot, held, record, retain))
-            .await
+        let (store, slot, held, record) = (Arc::clone(&self.store), *slot, *held, *record);
+        let apply = async move { store.commit(&slot, &held, &record, retain).await };
+        self.meet(Op::Commit, apply).await
     }
 
     async fn release(&self, slot: &SlotKey, held: &Held) -> Result<Settled, Injected> {
-        self.meet(Op::Release, self.store.release(slot, held)).await
+        let (store, slot, held) = (Arc::clone(&self.store), *slot, *held);
+        let apply = async move { store.release(&slot, &held).await };
+        self.meet(Op::Release, apply).await
     }
 
     fn retention(&self) -> Duration {

@@ -19,7 +19,7 @@ use common::{
 };
 use http::{Request, StatusCode, header::RETRY_AFTER};
 use suno_callback::{
-    Disposition, Drain, Limits, Rejection, SunoCallbackLayer,
+    Disposition, Drain, Limits, Rejection, SunoCallbackLayer, Times,
     store::{Claim, Record, Settled, SlotKey},
 };
 use tokio::time::{Instant, sleep};
@@ -844,4 +844,69 @@ async fn f46_progress_is_remembered_for_a_quarter_of_an_hour_and_an_outcome_for_
     assert_received(&send(&it.receiver, &outcome).await, Disposition::Duplicate);
     sleep(secs(24 * 3600)).await;
     assert_received(&send(&it.receiver, &outcome).await, Disposition::Accepted);
+}
+
+// The knobs.
+
+#[test]
+fn times_that_do_not_go_together_are_refused() {
+    fn with(change: impl FnOnce(&mut Times)) -> Times {
+        let mut times = Times::default();
+        change(&mut times);
+        times
+    }
+    let refused = [
+        // lease + poll + claim + 3 s + commit = deadline
+        with(|it| it.reply_deadline = ms(10_500)),
+        with(|it| it.lease = ms(7_500)),
+        with(|it| it.poll = secs(3)),
+        with(|it| it.store_operation = ms(2_250)),
+        with(|it| it.body = secs(13)),
+        with(|it| it.confirm = secs(13)),
+        with(|it| (it.lease, it.reply_deadline) = (secs(61), secs(90))),
+        with(|it| it.heartbeat = secs(4)),
+        with(|it| it.store_budget = ms(999)),
+        with(|it| it.retain_progress = secs(599)),
+        with(|it| it.retain_outcome = Some(secs(600 + 3599))),
+        with(|it| it.reply_deadline = Duration::ZERO),
+        with(|it| it.detached = Duration::ZERO),
+        with(|it| it.retain_progress = Duration::ZERO),
+        // Sums that no clock can hold.
+        with(|it| it.reply_deadline = Duration::MAX),
+        with(|it| it.detached = Duration::MAX),
+        with(|it| it.store_budget = Duration::MAX),
+        with(|it| {
+            it.tolerance = Duration::MAX;
+            it.retain_outcome = Some(Duration::MAX - secs(1));
+        }),
+    ];
+    for times in refused {
+        assert!(times.check().is_err(), "{times:?}");
+    }
+    let accepted = [
+        with(|it| it.reply_deadline = ms(10_501)),
+        with(|it| it.tolerance = Duration::ZERO),
+        with(|it| it.retain_outcome = Some(Duration::MAX)),
+        with(|it| it.detached = secs(30 * 24 * 3600)),
+    ];
+    for times in accepted {
+        assert_eq!(times.check(), Ok(()), "{times:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_times_that_are_accepted_work() {
+    let month = secs(30 * 24 * 3600);
+    let times = Times {
+        reply_deadline: month,
+        store_budget: month,
+        detached: month,
+        confirm: secs(4),
+        retain_outcome: Some(Duration::MAX),
+        ..Times::default()
+    };
+    let it = Setup::with(|_| ok_after(secs(100)), |layer| layer.times(times).unwrap()).await;
+    it.store.next(Op::Commit, [Fault::Fail]);
+    assert_received(&it.send().await, Disposition::Accepted);
+    assert_received(&it.send().await, Disposition::Duplicate);
 }

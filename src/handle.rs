@@ -11,7 +11,10 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    task::unconstrained,
+    time::{Instant, sleep_until},
+};
 use tower::Service;
 
 use crate::{
@@ -81,7 +84,8 @@ impl<D: DedupStore> Pipeline<D> {
             if let Poll::Ready(answer) = caller.as_mut().poll(cx) {
                 return Poll::Ready(Ok(answer));
             }
-            let watch = watch.get_or_insert_with(|| Box::pin(self.watch(grant)));
+            // A handler that takes all of its task's budget must leave the watch some.
+            let watch = watch.get_or_insert_with(|| Box::pin(unconstrained(self.watch(grant))));
             watch.as_mut().poll(cx).map(Err)
         });
         match stopped.await {

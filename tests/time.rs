@@ -5,6 +5,7 @@ mod common;
 
 use std::{
     future::pending,
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
@@ -367,6 +368,38 @@ async fn f22_renewals_that_fail_or_hang_do_not_stop_the_handler() {
         assert_about(took, secs(12));
         assert!(it.store.count(Op::Renew) >= 4, "{fault:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_is_busy_and_never_idle_is_renewed_and_can_be_ended() {
+    /// Takes all of its task's budget in every poll, and a tenth of a second.
+    async fn busy(mut polls: u32) -> StatusCode {
+        std::future::poll_fn(move |cx| {
+            while pin!(tokio::task::consume_budget()).poll(cx).is_ready() {}
+            let _ = pin!(tokio::time::advance(ms(100))).poll(cx);
+            polls -= 1;
+            match polls {
+                0 => std::task::Poll::Ready(StatusCode::OK),
+                _ => std::task::Poll::Pending,
+            }
+        })
+        .await
+    }
+    let it = Setup::new(|_| busy(120)).await;
+    assert_received(&it.send().await, Disposition::Accepted);
+    assert!(
+        it.store.count(Op::Renew) >= 6,
+        "{}",
+        it.store.count(Op::Renew)
+    );
+
+    let it = Setup::new(|_| busy(100_000)).await;
+    let running = it.send_later(secs(0));
+    while it.drain.active() == 0 {
+        tokio::task::yield_now().await;
+    }
+    it.drain.finish(secs(3)).await;
+    assert_postponed(&running.await.unwrap().0, Rejection::Aborted);
 }
 
 #[tokio::test(start_paused = true)]

@@ -34,14 +34,14 @@ impl<T> Detachable<T> {
 
     /// Not to be polled again after it was ready.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<T> {
-        let Some(future) = &mut self.future else {
+        // Out of its place while it is polled: one that panics must not be moved to a task.
+        let Some(mut future) = self.future.take() else {
             return Poll::Pending;
         };
         let polled = future.as_mut().poll(cx);
-        match polled {
-            Poll::Ready(_) => self.future = None,
-            Poll::Pending if self.runtime.is_none() => self.runtime = Handle::try_current().ok(),
-            Poll::Pending => {}
+        if polled.is_pending() {
+            self.future = Some(future);
+            self.runtime = self.runtime.take().or_else(|| Handle::try_current().ok());
         }
         polled
     }

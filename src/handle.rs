@@ -12,7 +12,10 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    task::unconstrained,
+    time::{Instant, sleep_until},
+};
 use tower::Service;
 
 use crate::{
@@ -25,7 +28,7 @@ use crate::{
     reply::{self, Disposition, ResponseBody},
     store::{DedupStore, Settled},
     timer::{Alarm, Backoff, by, within},
-    trace::{self, Stopwatch},
+    trace,
 };
 
 type HandlerRequest = Request<Full<Bytes>>;
@@ -52,14 +55,14 @@ impl<D: DedupStore> Pipeline<D> {
             }
         };
         arrival.granted.store(true, Release);
-        let watch = Stopwatch::start();
+        let granted = Instant::now();
         if let Some(request) = caller.as_mut().request_mut() {
             request.extensions_mut().insert(arrival.event().clone());
             request.extensions_mut().insert(grant.delivery.clone());
         }
-        let ended = self.drive(&grant, caller).await;
+        let ended = self.drive(&grant, granted, caller).await;
         let how = self.settle(grant, permit, ended.is_success()).await;
-        trace::handled(&arrival, how, ended.stopped(), watch);
+        trace::handled(&arrival, how, ended.stopped(), granted);
         ended.reply(how)
     }
 
@@ -68,11 +71,16 @@ impl<D: DedupStore> Pipeline<D> {
     async fn drive<S, B>(
         &self,
         grant: &Grant,
+        granted: Instant,
         mut caller: Pin<Box<Caller<S, HandlerRequest>>>,
     ) -> Ended<B, S::Error>
     where
         S: Service<HandlerRequest, Response = Response<B>>,
     {
+        // The claim may have been on its way when the end came.
+        if self.drain.is_ending() {
+            return Ended::Stopped(Rejection::ShuttingDown);
+        }
         let mut watch = None;
         let ended = poll_fn(|cx| {
             if let Poll::Ready(answer) = caller.as_mut().poll(cx) {
@@ -81,7 +89,9 @@ impl<D: DedupStore> Pipeline<D> {
                     Err(Panicked) => Ended::Stopped(Rejection::Panicked),
                 });
             }
-            let watch = watch.get_or_insert_with(|| Box::pin(self.watch(grant)));
+            // A handler that takes all of its task's budget must leave the watch some.
+            let watch =
+                watch.get_or_insert_with(|| Box::pin(unconstrained(self.watch(grant, granted))));
             watch.as_mut().poll(cx).map(Ended::Stopped)
         });
         let ended = ended.await;
@@ -90,10 +100,10 @@ impl<D: DedupStore> Pipeline<D> {
     }
 
     /// Renews the lease until the handler has to stop, and says why.
-    async fn watch(&self, grant: &Grant) -> Rejection {
-        let mut heartbeat = pin!(self.heartbeat(grant));
+    async fn watch(&self, grant: &Grant, granted: Instant) -> Rejection {
+        let mut heartbeat = pin!(self.heartbeat(grant, granted));
         let mut ending = pin!(self.drain.ending());
-        let mut cap = Alarm::at(Instant::now() + self.times.detached);
+        let mut cap = Alarm::at(granted + self.times.detached);
         poll_fn(|cx| {
             if ending.as_mut().poll(cx).is_ready() {
                 self.drain.count_aborted();
@@ -108,22 +118,24 @@ impl<D: DedupStore> Pipeline<D> {
     }
 
     /// One try a beat. A beat that fails is no reason to stop: the commit decides.
-    async fn heartbeat(&self, grant: &Grant) -> Infallible {
-        let delivery = &*grant.delivery.0;
+    async fn heartbeat(&self, grant: &Grant, granted: Instant) -> Infallible {
+        let it = &*grant.delivery.0;
         let lease = self.times.lease;
+        // From the grant on: the first poll may have blocked the thread for longer than a beat.
+        let mut due = granted + self.times.heartbeat;
         loop {
-            let due = Instant::now() + self.times.heartbeat;
-            sleep(self.times.heartbeat).await;
+            sleep_until(due).await;
             if due.elapsed() > lease / 2 {
-                trace::heartbeat_late(&delivery.arrival, due.elapsed());
+                trace::heartbeat_late(&it.arrival, due.elapsed());
             }
-            let renew = self.store.renew(&delivery.slot, &delivery.held, lease);
-            let end = || due + lease;
+            let renew = self.store.renew(&it.slot, &it.held, lease);
+            let end = || Instant::now() + self.times.store_operation;
             let renewed = within(self.times.store_operation, end, renew).await;
             if let Some(Settled::Lost) = noted("renew", renewed) {
                 trace::claim_lost(&grant.delivery);
                 return pending().await;
             }
+            due = Instant::now() + self.times.heartbeat;
         }
     }
 

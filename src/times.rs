@@ -44,8 +44,8 @@ pub struct Times {
     /// How old, and how far in the future, a signature may be. In whole seconds; default 300 s.
     /// The provider names no window; this one is ours.
     pub tolerance: Duration,
-    /// How long a handler may go on after its request was answered or dropped. Default 10 min. A
-    /// commit that failed is retried for as long.
+    /// How long a handler may go on after its request was answered or dropped. Default 10 min, at
+    /// most 30 days. A commit that failed is retried for as long.
     pub detached: Duration,
     /// How long a success or a failure is remembered. Default: what the store says
     /// ([`DedupStore::retention`](crate::DedupStore::retention)).
@@ -96,6 +96,10 @@ impl Times {
                 "no time may be zero, except the tolerance",
             ),
             (
+                self.waits().iter().all(|wait| *wait <= LONGEST_WAIT),
+                "no wait may be longer than 30 days",
+            ),
+            (
                 takeover < self.reply_deadline,
                 "lease + poll + store_operation + 3 s + store_operation must be below reply_deadline",
             ),
@@ -122,7 +126,7 @@ impl Times {
             ),
             (
                 self.retain_outcome
-                    .is_none_or(|retain| retain >= replay + HOUR),
+                    .is_none_or(|retain| retain >= replay.saturating_add(HOUR)),
                 "retain_outcome must be at least twice the tolerance and one hour",
             ),
         ];
@@ -133,6 +137,11 @@ impl Times {
     }
 
     fn has_zero(&self) -> bool {
+        self.retain_progress.is_zero() || self.waits().iter().any(Duration::is_zero)
+    }
+
+    /// What is added to the time now.
+    fn waits(&self) -> [Duration; 9] {
         [
             self.reply_deadline,
             self.body,
@@ -142,14 +151,13 @@ impl Times {
             self.store_budget,
             self.poll,
             self.detached,
-            self.retain_progress,
             self.confirm,
         ]
-        .iter()
-        .any(Duration::is_zero)
     }
 }
 
+/// Far from where the clock's arithmetic ends.
+const LONGEST_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
 const HOUR: Duration = Duration::from_secs(3600);
 
 fn sum(times: &[Duration]) -> Duration {

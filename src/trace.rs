@@ -14,7 +14,7 @@ mod on {
 
     use tokio::time::Instant;
     use tower::BoxError;
-    use tracing::{Level, debug, enabled, error, info, warn};
+    use tracing::{debug, error, info, warn};
 
     use crate::{
         claim::Answer, conflict::Conflict, delivery::Delivery, event::Escaped, pipeline::Arrival,
@@ -22,16 +22,6 @@ mod on {
     };
 
     const TARGET: &str = "suno_callback";
-
-    /// Measures how long a handler takes, where somebody will read it.
-    #[derive(Clone, Copy)]
-    pub(crate) struct Stopwatch(Option<Instant>);
-
-    impl Stopwatch {
-        pub(crate) fn start() -> Self {
-            Self(enabled!(target: TARGET, Level::INFO).then(Instant::now))
-        }
-    }
 
     /// A request that was refused before its event was known to be genuine.
     pub(crate) fn refused(rejection: Rejection) {
@@ -78,10 +68,8 @@ mod on {
         arrival: &Arrival,
         how: Disposition,
         stopped: Option<Rejection>,
-        watch: Stopwatch,
+        granted: Instant,
     ) {
-        let Some(started) = watch.0 else { return };
-        let (waited, handled) = (started - arrival.began, started.elapsed());
         info!(
             target: TARGET,
             task_id = ?Escaped(arrival.event().task_id().as_str()),
@@ -90,8 +78,8 @@ mod on {
             trust = arrival.trust().as_str(),
             key = arrival.key_label(),
             via = arrival.via().as_str(),
-            ?waited,
-            ?handled,
+            waited = ?(granted - arrival.began),
+            handled = ?granted.elapsed(),
             disposition = how.as_str(),
             stopped = stopped.map(|why| why.as_str()),
             "handled",
@@ -170,6 +158,7 @@ mod on {
 mod off {
     use std::{any::Any, time::Duration};
 
+    use tokio::time::Instant;
     use tower::BoxError;
 
     use crate::{
@@ -177,18 +166,9 @@ mod off {
         rejection::Rejection, reply::Disposition,
     };
 
-    #[derive(Clone, Copy)]
-    pub(crate) struct Stopwatch;
-
-    impl Stopwatch {
-        pub(crate) fn start() -> Self {
-            Self
-        }
-    }
-
     pub(crate) fn refused(_: Rejection) {}
     pub(crate) fn answered(_: &Arrival, _: Answer) {}
-    pub(crate) fn handled(_: &Arrival, _: Disposition, _: Option<Rejection>, _: Stopwatch) {}
+    pub(crate) fn handled(_: &Arrival, _: Disposition, _: Option<Rejection>, _: Instant) {}
     pub(crate) fn store_failed(_: &'static str, _: &BoxError) {}
     pub(crate) fn store_slow(_: &'static str) {}
     pub(crate) fn record_unreadable(_: &Arrival) {}

@@ -230,13 +230,13 @@ fn the_receiver_refuses_what_send_forges() {
     let (ok, text) = send(&server, &["--forge"]);
     assert!(!ok);
     assert_eq!(
-        text.matches("401").count(),
+        text.matches("401 Unauthorized").count(),
         4,
         "one try and three retries: {text}"
     );
     let (ok, text) = send(&server, &["--stale"]);
     assert!(!ok);
-    assert_eq!(text.matches("401").count(), 4, "{text}");
+    assert_eq!(text.matches("401 Unauthorized").count(), 4, "{text}");
     drop(server);
     let (out, err) = lines.rest();
     assert_eq!(out, "");

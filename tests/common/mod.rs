@@ -2,6 +2,8 @@
 #![allow(dead_code)] // each test binary uses its part
 
 pub mod counting;
+pub mod faulty;
+pub mod log;
 #[cfg(feature = "tracing")]
 pub mod logs;
 pub mod probe;
@@ -217,4 +219,69 @@ pub async fn post(addr: SocketAddr, callback: &Callback) -> (StatusCode, Bytes) 
         status,
         response.into_body().collect().await.unwrap().to_bytes(),
     )
+}
+
+/// Any handler, in one type.
+pub type Handler =
+    tower::util::BoxCloneSyncService<Request<Full<Bytes>>, Response<Full<Bytes>>, Infallible>;
+
+/// The layer over any handler.
+pub type Receiver<D> = suno_callback::SunoCallbackService<Handler, D>;
+
+/// What the layer answers to a [`Receiver`]'s caller.
+pub type Reply = Response<suno_callback::ResponseBody<Full<Bytes>>>;
+
+/// A handler that notes what it sees and then does `work`, which ends in a status.
+pub fn handling<F, W>(seen: Seen, work: F) -> Handler
+where
+    F: Fn(Delivery) -> W + Clone + Send + Sync + 'static,
+    W: Future<Output = StatusCode> + Send + 'static,
+{
+    Handler::new(tower::service_fn(move |request: Request<Full<Bytes>>| {
+        seen.push(&request);
+        let delivery = request.extensions().get().cloned().expect("a delivery");
+        let work = work(delivery);
+        async move { Ok(answer(work.await)) }
+    }))
+}
+
+/// Sends one callback in process.
+pub async fn send<D: suno_callback::DedupStore>(
+    receiver: &Receiver<D>,
+    callback: &Callback,
+) -> Reply {
+    receiver.clone().call(callback.request()).await.unwrap()
+}
+
+/// A part of a response's extensions, for comparisons.
+pub fn said<T: Clone + Send + Sync + 'static>(reply: &Reply) -> Option<T> {
+    reply.extensions().get().cloned()
+}
+
+/// The slot that the layer uses for `callback`, with its default namespace and kind.
+pub async fn slot_of(callback: &Callback) -> suno_callback::store::SlotKey {
+    let seen = Seen::default();
+    let store = suno_callback::MemoryStore::default();
+    let layer = suno_callback::SunoCallbackLayer::new(key(), store);
+    let mut service = tower::Layer::layer(&layer, accepting(seen.clone()));
+    service.call(callback.request()).await.unwrap();
+    *seen.all()[0].1.slot()
+}
+
+/// The seed of a random test: `SEED` from the environment, or a new one. Printed, so that a
+/// failure can be played again.
+pub fn seed() -> u64 {
+    let given = std::env::var("SEED").ok();
+    let seed = given.map_or_else(|| fastrand::u64(..), |seed| seed.parse().expect("a number"));
+    println!("SEED={seed}");
+    seed
+}
+
+/// Waits until `holds`, or fails after ten seconds of the runtime's time.
+pub async fn until(what: &str, holds: impl Fn() -> bool) {
+    let end = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+    while !holds() {
+        assert!(tokio::time::Instant::now() < end, "never came true: {what}");
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
 }

@@ -180,13 +180,12 @@ impl<D: DedupStore> Pipeline<D> {
     /// Leaves the commit to a task, and waits for it as long as the answer may.
     async fn defer_commit(self: &Arc<Self>, grant: Grant, permit: Permit) -> Disposition {
         let deadline = grant.delivery.0.arrival.deadline;
-        let end = deadline.min(Instant::now() + self.times.store_budget);
         let pipeline = Arc::clone(self);
         let deferred = tokio::spawn(async move {
             let _permit = permit;
             pipeline.commit_later(grant).await
         });
-        let settled = by(end, deferred).await.and_then(Result::ok);
+        let settled = by(deadline, deferred).await.and_then(Result::ok);
         settled.unwrap_or(Disposition::CommitDeferred)
     }
 

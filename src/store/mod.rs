@@ -35,9 +35,13 @@
 
 mod erased;
 mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 pub use self::erased::AnyStore;
 pub use self::memory::{MemoryStore, StoreFull};
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::{InvalidTableName, SqliteStore, SqliteStoreError};
 
 use std::{fmt, future::Future, time::Duration};
 

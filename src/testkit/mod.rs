@@ -19,7 +19,8 @@
 //!
 //! Each law is a plain function too, to run alone while a store is being written. A law uses slots
 //! of its own with random names, so it can run on a store that holds other things, many times, and
-//! beside other laws. It leaves some rows behind.
+//! beside other laws. It leaves some rows behind, one of them for ever: give it a database, a table
+//! or a prefix of its own.
 //!
 //! A broken law is an `Err`, never a panic: [`LawBroken`] prints its whole story with `{}` and
 //! with `{:?}` alike, so `?` and `unwrap` in a test are equally good.

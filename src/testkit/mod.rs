@@ -6,7 +6,7 @@
 //! [`all`] runs every law of [`suno_callback::store`](crate::store#laws) against a store and says
 //! which one it breaks:
 //!
-//! ```no_run
+//! ```
 //! # use suno_callback::MemoryStore as MyStore;
 //! use std::sync::Arc;
 //! use suno_callback::testkit;
@@ -15,6 +15,10 @@
 //! async fn my_store_keeps_every_law() -> Result<(), testkit::LawBroken> {
 //!     testkit::all(&Arc::new(MyStore::default())).await
 //! }
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), testkit::LawBroken> {
+//! #     testkit::all(&Arc::new(MyStore::default())).await
+//! # }
 //! ```
 //!
 //! Each law is a plain function too, to run alone while a store is being written. A law uses slots

@@ -1,6 +1,6 @@
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap, VecDeque},
+    collections::{BinaryHeap, HashMap, VecDeque, binary_heap::PeekMut},
     fmt,
     time::Duration,
 };
@@ -272,10 +272,11 @@ impl Shard {
     /// Removes some of what has expired.
     fn sweep(&mut self, now: Tick) {
         for _ in 0..Self::SWEEP {
-            let ended = self.done.peek().is_some_and(|Reverse((at, _))| *at <= now);
-            if !ended || !self.evict_done() {
+            let ended = self.done.peek_mut().filter(|first| first.0.0 <= now);
+            let Some(Reverse((at, key))) = ended.map(PeekMut::pop) else {
                 break;
-            }
+            };
+            self.forget_done(at, &key);
         }
         for _ in 0..Self::SWEEP {
             let Some((at, key)) = self.open.pop_front_if(|(at, _)| *at <= now) else {
@@ -287,15 +288,16 @@ impl Shard {
 
     /// Forgets an open slot that was kept long enough, or queues it once more.
     fn look_again(&mut self, at: Tick, key: SlotKey, now: Tick) {
-        let Some(open) = self.slots.get_mut(&key).and_then(|slot| slot.queued(at)) else {
+        let slot = self.slots.get_mut(&key).filter(|slot| slot.is_queued(at));
+        let Some(State::Open(open)) = slot.map(|slot| &mut slot.state) else {
             return;
         };
-        open.queued = open.changed.plus(KEEP_FENCE);
-        let queued = open.queued;
-        if queued <= now {
-            self.slots.remove(&key);
+        let keep = open.changed.plus(KEEP_FENCE);
+        if keep > now {
+            open.queued = keep;
+            self.open.push_back((keep, key));
         } else {
-            self.open.push_back((queued, key));
+            self.slots.remove(&key);
         }
     }
 
@@ -309,14 +311,17 @@ impl Shard {
     /// Removes the done slot that expires first; false when there is none.
     fn evict_done(&mut self) -> bool {
         while let Some(Reverse((at, key))) = self.done.pop() {
-            let is_it =
-                |slot: &Slot| matches!(slot.state, State::Done { until, .. } if until == at);
-            // Otherwise it was claimed again after its retention had ended.
-            if self.slots.get(&key).is_some_and(is_it) {
-                return self.slots.remove(&key).is_some();
+            if self.forget_done(at, &key) {
+                return true;
             }
         }
         false
+    }
+
+    /// Removes a done slot, unless it was claimed again after its retention had ended at `at`.
+    fn forget_done(&mut self, at: Tick, key: &SlotKey) -> bool {
+        let is_it = |slot: &Slot| matches!(slot.state, State::Done { until, .. } if until == at);
+        self.slots.get(key).is_some_and(is_it) && self.slots.remove(key).is_some()
     }
 
     fn evict_released(&mut self) -> bool {
@@ -338,11 +343,9 @@ impl Shard {
             return;
         }
         if self.open.len() > 2 * self.slots.len() + 64 {
-            let slots = &mut self.slots;
-            self.open.retain(|(at, key)| {
-                let slot = slots.get_mut(key);
-                slot.and_then(|slot| slot.queued(*at)).is_some()
-            });
+            let slots = &self.slots;
+            self.open
+                .retain(|(at, key)| slots.get(key).is_some_and(|slot| slot.is_queued(*at)));
         }
     }
 }
@@ -397,12 +400,9 @@ impl Slot {
         }
     }
 
-    /// The slot, if it is open and its valid entry in the queue is the one that is due `at`.
-    fn queued(&mut self, at: Tick) -> Option<&mut Open> {
-        match &mut self.state {
-            State::Open(open) if open.queued == at => Some(open),
-            _ => None,
-        }
+    /// Whether it is open and its valid entry in the queue is the one that is due `at`.
+    fn is_queued(&self, at: Tick) -> bool {
+        matches!(self.state, State::Open(open) if open.queued == at)
     }
 
     fn is_open(&self) -> bool {
@@ -425,3 +425,6 @@ impl Open {
         (until > now && until <= now.plus(MAX_LEASE)).then(|| now.until(until))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,9 +35,13 @@
 
 mod erased;
 mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 pub use self::erased::AnyStore;
 pub use self::memory::{MemoryStore, StoreFull};
+#[cfg(feature = "sqlite")]
+pub use self::sqlite::{InvalidTableName, SqliteStore, SqliteStoreError};
 
 use std::{fmt, future::Future, time::Duration};
 
@@ -132,7 +136,8 @@ pub trait DedupStore: Send + Sync + 'static {
         lease: Duration,
     ) -> impl Future<Output = Result<Settled, Self::Error>> + Send;
 
-    /// Marks a held slot done and keeps `record` for the length of `retain`.
+    /// Marks a held slot done and keeps `record` for the length of `retain`, which may be
+    /// [`Duration::MAX`]: for ever.
     ///
     /// # Errors
     ///

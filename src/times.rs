@@ -26,7 +26,8 @@ use crate::store::MAX_LEASE;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Times {
-    /// From the head to the answer. Default 13 s: the provider's 15 s less two for the network.
+    /// From the head to the answer. Default 13 s: the provider's 15 s less two for the network. At
+    /// most a year.
     pub reply_deadline: Duration,
     /// From the head to the end of the body. Default 3 s.
     pub body: Duration,
@@ -36,7 +37,7 @@ pub struct Times {
     pub heartbeat: Duration,
     /// One try of one store operation. Default 1 s.
     pub store_operation: Duration,
-    /// All three tries of one store operation. Default 4 s.
+    /// All three tries of one store operation. Default 4 s, at most a year.
     pub store_budget: Duration,
     /// The longest pause between two looks at a claim that another process holds; the first is a
     /// fifth of it. Default 500 ms.
@@ -44,8 +45,8 @@ pub struct Times {
     /// How old, and how far in the future, a signature may be. In whole seconds; default 300 s.
     /// The provider names no window; this one is ours.
     pub tolerance: Duration,
-    /// How long a handler may go on after its request was answered or dropped. Default 10 min. A
-    /// commit that failed is retried for as long.
+    /// How long a handler may go on after its request was answered or dropped. Default 10 min, at
+    /// most a year. A commit that failed is retried for as long.
     pub detached: Duration,
     /// How long a success or a failure is remembered. Default: what the store says
     /// ([`DedupStore::retention`](crate::DedupStore::retention)).
@@ -107,6 +108,10 @@ impl Times {
                 self.confirm < self.reply_deadline,
                 "confirm must be below reply_deadline",
             ),
+            (
+                self.longest_wait() <= YEAR,
+                "reply_deadline, store_budget and detached must be at most a year",
+            ),
             (self.lease <= MAX_LEASE, "lease must be at most 60 s"),
             (
                 sum(&[self.heartbeat, self.store_operation]) < self.lease,
@@ -122,7 +127,7 @@ impl Times {
             ),
             (
                 self.retain_outcome
-                    .is_none_or(|retain| retain >= replay + HOUR),
+                    .is_none_or(|retain| retain >= replay.saturating_add(HOUR)),
                 "retain_outcome must be at least twice the tolerance and one hour",
             ),
         ];
@@ -130,6 +135,12 @@ impl Times {
             Some((_, rule)) => Err(InvalidTimes(rule)),
             None => Ok(()),
         }
+    }
+
+    /// Added to an instant, a longer one could be more than the clock can hold.
+    fn longest_wait(&self) -> Duration {
+        let bounded_by_nothing = self.store_budget.max(self.detached);
+        bounded_by_nothing.max(self.reply_deadline)
     }
 
     fn has_zero(&self) -> bool {
@@ -151,6 +162,8 @@ impl Times {
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
+
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 fn sum(times: &[Duration]) -> Duration {
     times

@@ -222,24 +222,3 @@ impl<D: DedupStore> Pipeline<D> {
         }
     }
 }
-
-#[cfg(test)]
-pub(crate) fn sizes<D: DedupStore>(p: &Arc<Pipeline<D>>, a: &Arc<Arrival>) {
-    println!("claim {}", size_of_val(&p.claim(a)));
-    println!("check_success {}", size_of_val(&p.check_success(a)));
-    let Turn::Lead(l) = p.twins.enter(SlotKey::from([3; 32])) else {
-        panic!()
-    };
-    println!("claim_in_store {}", size_of_val(&p.claim_in_store(a, l)));
-    let k = SlotKey::from([3; 32]);
-    let o = random::owner();
-    println!(
-        "store(claim) {}",
-        size_of_val(&p.store("x", a.deadline, || p.store.claim(&k, o, Duration::ZERO)))
-    );
-    println!(
-        "claimfut {}",
-        size_of_val(&p.store.claim(&k, o, Duration::ZERO))
-    );
-    println!("Claim {} grant {}", size_of::<Claim>(), size_of::<Grant>());
-}

@@ -13,13 +13,18 @@ use std::{
 use crate::store::Owner;
 
 static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
-static PROCESS: LazyLock<u64> = LazyLock::new(|| KEYS.hash_one("process"));
 static COUNTER: AtomicU64 = AtomicU64::new(0);
+static PROCESS: LazyLock<u128> = LazyLock::new(|| {
+    let [high, low] = ["high", "low"].map(|half| KEYS.hash_one(half));
+    u128::from(high) << 64 | u128::from(low)
+});
 
-/// An owner that nobody else has: eight random bytes for the process, and a number in it.
+/// An owner that nobody else has: a number of this process, under its random key. An odd factor
+/// keeps different numbers different and spreads them over all bytes.
 pub(crate) fn owner() -> Owner {
-    let count = COUNTER.fetch_add(1, Relaxed);
-    Owner::from((u128::from(*PROCESS) << 64 | u128::from(count)).to_be_bytes())
+    let count = u128::from(COUNTER.fetch_add(1, Relaxed));
+    let spread = (count ^ *PROCESS).wrapping_mul(0xDA94_2042_E4DD_58B5_9E37_79B9_7F4A_7C15);
+    Owner::from(spread.to_be_bytes())
 }
 
 /// A span below `limit`; zero for a limit of zero.

@@ -26,7 +26,8 @@ use crate::store::MAX_LEASE;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Times {
-    /// From the head to the answer. Default 13 s: the provider's 15 s less two for the network.
+    /// From the head to the answer. Default 13 s: the provider's 15 s less two for the network. At
+    /// most a year.
     pub reply_deadline: Duration,
     /// From the head to the end of the body. Default 3 s.
     pub body: Duration,
@@ -36,7 +37,7 @@ pub struct Times {
     pub heartbeat: Duration,
     /// One try of one store operation. Default 1 s.
     pub store_operation: Duration,
-    /// All three tries of one store operation. Default 4 s.
+    /// All three tries of one store operation. Default 4 s, at most a year.
     pub store_budget: Duration,
     /// The longest pause between two looks at a claim that another process holds; the first is a
     /// fifth of it. Default 500 ms.
@@ -45,7 +46,7 @@ pub struct Times {
     /// The provider names no window; this one is ours.
     pub tolerance: Duration,
     /// How long a handler may go on after its request was answered or dropped. Default 10 min, at
-    /// most 30 days. A commit that failed is retried for as long.
+    /// most a year. A commit that failed is retried for as long.
     pub detached: Duration,
     /// How long a success or a failure is remembered. Default: what the store says
     /// ([`DedupStore::retention`](crate::DedupStore::retention)).
@@ -96,8 +97,8 @@ impl Times {
                 "no time may be zero, except the tolerance",
             ),
             (
-                self.waits().iter().all(|wait| *wait <= LONGEST_WAIT),
-                "no wait may be longer than 30 days",
+                self.waits().iter().all(|wait| *wait <= YEAR),
+                "no wait may be longer than a year",
             ),
             (
                 takeover < self.reply_deadline,
@@ -156,9 +157,9 @@ impl Times {
     }
 }
 
-/// Far from where the clock's arithmetic ends.
-const LONGEST_WAIT: Duration = Duration::from_secs(30 * 24 * 3600);
 const HOUR: Duration = Duration::from_secs(3600);
+/// Far from where the clock's arithmetic ends.
+const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 fn sum(times: &[Duration]) -> Duration {
     times

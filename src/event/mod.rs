@@ -222,7 +222,8 @@ impl CallbackKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum InvalidEvent {
-    /// Not a JSON object in UTF-8.
+    /// Not a JSON object in UTF-8. Also half a surrogate pair, or a number beyond the range of a
+    /// float, in a field that is read.
     NotJson,
     /// None of the four places has a task id.
     NoTaskId,

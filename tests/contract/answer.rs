@@ -12,7 +12,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use suno_callback::{
-    Conflict, Delivery, Disposition, Limits, Rejection, SunoCallbackLayer, Trust, Via, VoiceEvent,
+    Conflict, Delivery, Disposition, Limits, Rejection, SunoCallbackLayer, Times, Trust, Via,
+    VoiceEvent,
     store::{Claim, DedupStore, Held, MemoryStore, Owner, Record, Settled, SlotKey},
 };
 use tokio::{sync::Semaphore, time::Instant};
@@ -294,6 +295,50 @@ async fn f8_a_handler_past_the_deadline_is_503_and_its_commit_counts() {
     let twin = probe.send(callback.request()).await;
     twin.assert_received(Disposition::Duplicate);
     assert_eq!((probe.seen.len(), probe.store.now().commits), (1, 1));
+}
+
+#[test]
+fn times_that_no_clock_can_count_to_are_refused_before_a_request_meets_them() {
+    let default = Times::default;
+    let endless = [
+        Times {
+            detached: Duration::MAX,
+            ..default()
+        },
+        Times {
+            reply_deadline: Duration::MAX,
+            ..default()
+        },
+        Times {
+            store_budget: Duration::MAX,
+            ..default()
+        },
+        Times {
+            tolerance: Duration::MAX,
+            retain_progress: Duration::MAX,
+            retain_outcome: Some(Duration::from_secs(1)),
+            ..default()
+        },
+    ];
+    for times in endless {
+        assert!(times.check().is_err(), "{times:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_times_work() {
+    let year = Duration::from_secs(365 * 24 * 3600);
+    let times = Times {
+        detached: year,
+        reply_deadline: year,
+        store_budget: year,
+        ..Times::default()
+    };
+    let (probe, gate) = held(&layer().times(times).unwrap());
+    let first = sending(&probe, &Callback::success("t", "v"));
+    tokio::time::sleep(Duration::from_secs(100)).await;
+    gate.add_permits(1);
+    first.await.unwrap().assert_accepted();
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,14 +2,7 @@
 
 mod common;
 
-use std::{
-    future::pending,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    },
-    time::Duration,
-};
+use std::{future::pending, time::Duration};
 
 use common::{
     Callback, Receiver, Reply, Seen,
@@ -388,6 +381,11 @@ async fn a_finish_that_is_dropped_ends_nothing() {
 #[tokio::test]
 async fn f17_axum_s_graceful_shutdown_leaves_a_handler_whose_peer_has_gone_and_finish_waits_for_it()
 {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    };
+
     use tokio::io::AsyncWriteExt;
 
     let ended = Arc::new(AtomicUsize::new(0));

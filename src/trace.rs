@@ -167,7 +167,9 @@ mod off {
     };
 
     pub(crate) fn refused(_: Rejection) {}
-    pub(crate) fn answered(_: &Arrival, _: Answer) {}
+    pub(crate) fn answered(arrival: &Arrival, _: Answer) {
+        let _ = arrival.began; // which nobody else reads
+    }
     pub(crate) fn handled(_: &Arrival, _: Disposition, _: Option<Rejection>, _: Instant) {}
     pub(crate) fn store_failed(_: &'static str, _: &BoxError) {}
     pub(crate) fn store_slow(_: &'static str) {}

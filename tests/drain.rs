@@ -2,14 +2,7 @@
 
 mod common;
 
-use std::{
-    future::pending,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    },
-    time::Duration,
-};
+use std::{future::pending, time::Duration};
 
 use common::{
     Callback, Receiver, Reply, Seen,
@@ -331,6 +324,10 @@ async fn finish_waits_for_deferred_commits() {
 
 #[tokio::test(start_paused = true)]
 async fn a_deferred_commit_gets_one_last_try_at_the_end() {
+    #[cfg(feature = "tracing")]
+    let log = common::log::Log::default();
+    #[cfg(feature = "tracing")]
+    let _guard = log.capture();
     let it = Setup::new(|_| ok_after(secs(0)));
     it.store.always(Op::Commit, Fault::Fail);
     let reply = it.spawn(&task(0));
@@ -342,6 +339,12 @@ async fn a_deferred_commit_gets_one_last_try_at_the_end() {
     assert_eq!((drained.aborted, drained.unsettled), (0, 0));
     assert_eq!(start.elapsed(), secs(0));
     assert_eq!(it.store.count(Op::Commit), commits + 1);
+    #[cfg(feature = "tracing")]
+    assert!(
+        log.text().contains("could not be recorded"),
+        "{}",
+        log.text()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -378,6 +381,11 @@ async fn a_finish_that_is_dropped_ends_nothing() {
 #[tokio::test]
 async fn f17_axum_s_graceful_shutdown_leaves_a_handler_whose_peer_has_gone_and_finish_waits_for_it()
 {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    };
+
     use tokio::io::AsyncWriteExt;
 
     let ended = Arc::new(AtomicUsize::new(0));

@@ -206,6 +206,23 @@ async fn waiters_do_nothing_in_the_store_and_are_woken_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn twins_at_different_services_of_one_layer_wait_for_each_other() {
+    let (seen, store) = (Seen::default(), Faulty::default());
+    let (handler, gate) = gated(&seen);
+    let layer = SunoCallbackLayer::new(key(), store.clone());
+    let services = [layer.layer(handler.clone()), layer.clone().layer(handler)];
+    let twins: Vec<_> = (0..10)
+        .map(|n| spawn_send(&services[n % 2], &task(0)))
+        .collect();
+    until("all wait", || layer.drain().active() == 10).await;
+    gate.add_permits(1);
+    for twin in twins {
+        assert_eq!(twin.await.unwrap().status(), StatusCode::OK);
+    }
+    assert_eq!((seen.len(), store.count(Op::Claim)), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn f19_a_flood_of_duplicates_parks_sixty_four_and_postpones_the_rest_at_once() {
     let (seen, store) = (Seen::default(), Faulty::default());
     let (handler, gate) = gated(&seen);

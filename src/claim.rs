@@ -63,6 +63,8 @@ impl<D: DedupStore> Pipeline<D> {
             record: arrival.memory().to_record(),
             retain: self.retention(arrival.event.meaning()),
             origin: arrival.origin.clone(),
+            #[cfg(feature = "postgres")]
+            ledger: crate::store::postgres::Ledger::of(&*self.store),
         };
         Grant {
             arrival,

@@ -24,6 +24,8 @@ pub struct Delivery {
     pub(crate) record: Record,
     pub(crate) retain: Duration,
     pub(crate) origin: Origin,
+    #[cfg(feature = "postgres")]
+    pub(crate) ledger: Option<crate::store::postgres::Ledger>,
 }
 
 /// Where an event comes from.

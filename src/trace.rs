@@ -89,6 +89,24 @@ mod on {
         warn!(target: TARGET, operation, "the store did not answer in time");
     }
 
+    #[cfg(feature = "redis")]
+    pub(crate) fn eviction_possible(policy: &str) {
+        let policy = Escaped(policy);
+        warn!(
+            target: TARGET,
+            ?policy,
+            "the store may evict what it must remember; set maxmemory-policy to noeviction",
+        );
+    }
+
+    #[cfg(feature = "redis")]
+    pub(crate) fn eviction_unknown() {
+        warn!(
+            target: TARGET,
+            "the store does not say whether it evicts; its maxmemory-policy must be noeviction",
+        );
+    }
+
     pub(crate) fn record_unreadable(arrival: &Arrival) {
         let task_id = Escaped(arrival.event.task_id().as_str());
         error!(target: TARGET, ?task_id, "the store's record cannot be read");
@@ -165,6 +183,10 @@ mod off {
     pub(crate) fn handled(_: &Arrival, _: &'static str, _: Duration) {}
     pub(crate) fn store_failed(_: &'static str, _: &BoxError) {}
     pub(crate) fn store_slow(_: &'static str) {}
+    #[cfg(feature = "redis")]
+    pub(crate) fn eviction_possible(_: &str) {}
+    #[cfg(feature = "redis")]
+    pub(crate) fn eviction_unknown() {}
     pub(crate) fn record_unreadable(_: &Arrival) {}
     pub(crate) fn heartbeat_late(_: &Arrival, _: Duration) {}
     pub(crate) fn claim_lost(_: &Arrival, _: &Delivery) {}

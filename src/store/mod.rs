@@ -35,9 +35,17 @@
 
 mod erased;
 mod memory;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
 
 pub use self::erased::AnyStore;
 pub use self::memory::{MemoryStore, StoreFull};
+#[cfg(feature = "postgres")]
+pub use self::postgres::{CommitError, InvalidTableName, PostgresStore, PostgresStoreError};
+#[cfg(feature = "redis")]
+pub use self::redis::{Eviction, RedisStore, RedisStoreError};
 
 use std::{fmt, future::Future, time::Duration};
 

@@ -1,0 +1,3 @@
+SELECT false AS applied, {columns}
+FROM {table} AS t
+WHERE t.slot = {slot};

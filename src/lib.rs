@@ -37,6 +37,8 @@ mod service;
 mod shards;
 mod signature;
 pub mod store;
+#[cfg(feature = "testkit")]
+pub mod testkit;
 mod timer;
 mod times;
 mod trace;

@@ -1,0 +1,192 @@
+//! Who holds a slot, for how long, under which fence.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    LawBroken,
+    probe::{LONG, Probe, SHORT},
+};
+use crate::{
+    DedupStore, random,
+    store::{Claim, MAX_LEASE, Settled},
+};
+
+/// A slot has at most one holder whose lease has not ended; when it has ended, the next one is
+/// granted, and the holder before is a stranger.
+///
+/// # Errors
+///
+/// When the law is broken, or the store fails.
+pub async fn one_holder_at_most<D: DedupStore>(store: &Arc<D>) -> Result<(), LawBroken> {
+    let probe = Probe::new("one_holder_at_most", &**store);
+    let (first, second) = (random::owner(), random::owner());
+    probe.granted(first, MAX_LEASE, "free slot").await?;
+    match probe.claim(second, LONG).await? {
+        Claim::InFlight { remaining } => probe.holds(remaining <= MAX_LEASE, || {
+            format!("a lease of {MAX_LEASE:?} lasts {remaining:?} more")
+        })?,
+        other => return Err(probe.broken(format!("second claim on a held slot was {other:?}"))),
+    }
+
+    let ending = Probe::new("one_holder_at_most", &**store);
+    ending.granted(first, SHORT, "free slot").await?;
+    ending.short_leases_end().await?;
+    ending.granted(second, LONG, "the lease has ended").await?;
+    match ending.claim(first, LONG).await? {
+        Claim::InFlight { .. } => Ok(()),
+        other => Err(ending.broken(format!("claim of the holder before was {other:?}"))),
+    }
+}
+
+/// Claimed again by its owner, after an answer that was lost, a slot is granted again: the same
+/// fence, the same attempt, the lease from now.
+///
+/// # Errors
+///
+/// When the law is broken, or the store fails.
+pub async fn claim_is_idempotent<D: DedupStore>(store: &Arc<D>) -> Result<(), LawBroken> {
+    let probe = Probe::new("claim_is_idempotent", &**store);
+    let owner = random::owner();
+    let first = probe.granted(owner, SHORT, "free slot").await?;
+    let again = probe.granted(owner, LONG, "repeated by its owner").await?;
+    probe.equal(&again, &first, "a repeated claim")?;
+    probe.short_leases_end().await?;
+    probe
+        .is_in_flight("the repeated claim has its own lease")
+        .await
+}
+
+/// A claim whose lease has ended and that nobody took is still its owner's: to renew, to commit, to
+/// release, to claim again.
+///
+/// # Errors
+///
+/// When the law is broken, or the store fails.
+pub async fn ended_claim_stays_its_owners<D: DedupStore>(store: &Arc<D>) -> Result<(), LawBroken> {
+    let probe = Probe::new("ended_claim_stays_its_owners", &**store);
+    let owner = random::owner();
+    let slots = [(); 4].map(|()| probe.at(super::probe::slot()));
+    let [renewed, committed, released, claimed] = &slots;
+    let free = "free slot";
+    let to_renew = renewed.granted(owner, SHORT, free).await?;
+    let to_commit = committed.granted(owner, SHORT, free).await?;
+    let to_release = released.granted(owner, SHORT, free).await?;
+    let to_claim = claimed.granted(owner, SHORT, free).await?;
+    probe.short_leases_end().await?;
+
+    let settled = renewed.renew(&to_renew, LONG).await?;
+    probe.applied(settled, "renewal of an ended claim")?;
+    renewed.is_in_flight("an ended claim was renewed").await?;
+    let record = super::probe::record(b"late");
+    let settled = committed.commit(&to_commit, &record).await?;
+    probe.applied(settled, "commit of an ended claim")?;
+    let settled = released.release(&to_release).await?;
+    probe.applied(settled, "release of an ended claim")?;
+    let again = claimed.granted(owner, LONG, "its ended claim").await?;
+    probe.equal(&again, &to_claim, "an ended claim that its owner repeats")
+}
+
+/// A renewed lease lasts from its renewal, for as long as was asked.
+///
+/// # Errors
+///
+/// When the law is broken, or the store fails.
+pub async fn renewal_extends_the_lease<D: DedupStore>(store: &Arc<D>) -> Result<(), LawBroken> {
+    let probe = Probe::new("renewal_extends_the_lease", &**store);
+    let held = probe.granted(random::owner(), SHORT, "free slot").await?;
+    let settled = probe.renew(&held, LONG).await?;
+    probe.applied(settled, "renewal")?;
+    probe.short_leases_end().await?;
+    probe.is_in_flight("the lease was renewed").await?;
+
+    let settled = probe.renew(&held, SHORT).await?;
+    probe.applied(settled, "second renewal")?;
+    probe.short_leases_end().await?;
+    let next = random::owner();
+    let taken = probe
+        .granted(next, LONG, "the renewed lease has ended")
+        .await?;
+    probe.holds(taken.fence() > held.fence(), || {
+        format!("fence {} after {}", taken.fence(), held.fence())
+    })
+}
+
+/// The fence grows and attempts are counted from 1 with every acquisition: after a release, after
+/// an ended lease, and when the same owner comes back after a release.
+///
+/// # Errors
+///
+/// When the law is broken, or the store fails.
+pub async fn fence_grows_with_every_acquisition<D: DedupStore>(
+    store: &Arc<D>,
+) -> Result<(), LawBroken> {
+    let probe = Probe::new("fence_grows_with_every_acquisition", &**store);
+    let owner = random::owner();
+    let mut fence = None;
+    for attempt in 1..=6 {
+        let released = attempt % 3 != 0;
+        let who = if attempt <= 2 { owner } else { random::owner() };
+        let held = probe.granted(who, SHORT, "nobody holds it").await?;
+        probe.equal(&held.attempt(), &attempt, "attempt")?;
+        probe.holds(fence.is_none_or(|before| held.fence() > before), || {
+            format!("fence {} after {fence:?}", held.fence())
+        })?;
+        fence = Some(held.fence());
+        match released {
+            true => probe.applied(probe.release(&held).await?, "release")?,
+            false => probe.short_leases_end().await?,
+        }
+    }
+    Ok(())
+}
+
+/// A slot that is neither held nor done keeps its fence and its attempts beyond its lease. The law
+/// says one hour ([`KEEP_FENCE`](crate::store::KEEP_FENCE)); what is checked here is some leases.
+///
+/// # Errors
+///
+/// When the law is broken, or the store fails.
+pub async fn idle_slot_keeps_its_fence<D: DedupStore>(store: &Arc<D>) -> Result<(), LawBroken> {
+    let probe = Probe::new("idle_slot_keeps_its_fence", &**store);
+    let (released, ended) = (&probe, probe.at(super::probe::slot()));
+    let first = released.granted(random::owner(), SHORT, "free").await?;
+    probe.applied(released.release(&first).await?, "release")?;
+    let other = ended.granted(random::owner(), SHORT, "free").await?;
+    for _ in 0..3 {
+        probe.short_leases_end().await?;
+    }
+    for (slot, before) in [(released, first), (&ended, other)] {
+        let next = slot.granted(random::owner(), LONG, "idle slot").await?;
+        probe.holds(next.fence() > before.fence(), || {
+            format!("fence {} after {}", next.fence(), before.fence())
+        })?;
+        probe.equal(&next.attempt(), &2, "attempt")?;
+    }
+    Ok(())
+}
+
+/// A lease that ends more than [`MAX_LEASE`] ahead counts as ended, so that a clock that stepped
+/// back locks no slot for hours; one of exactly that length is believed.
+///
+/// # Errors
+///
+/// When the law is broken, or the store fails.
+pub async fn absurd_lease_counts_as_ended<D: DedupStore>(store: &Arc<D>) -> Result<(), LawBroken> {
+    let hour = Duration::from_secs(3600);
+    for lease in [hour, Duration::MAX] {
+        let probe = Probe::new("absurd_lease_counts_as_ended", &**store);
+        let absurd = probe.granted(random::owner(), lease, "free slot").await?;
+        let next = probe.granted(random::owner(), LONG, "absurd lease").await?;
+        probe.equal(
+            &probe.renew(&absurd, LONG).await?,
+            &Settled::Lost,
+            "renewal by the first",
+        )?;
+        probe.applied(probe.renew(&next, lease).await?, "absurd renewal")?;
+        probe
+            .granted(random::owner(), MAX_LEASE, "absurd renewal")
+            .await?;
+        probe.is_in_flight("a lease of 60 s is not absurd").await?;
+    }
+    Ok(())
+}

@@ -43,10 +43,8 @@ impl Row {
 }
 
 fn owner(row: &PgRow) -> Result<Owner, PostgresStoreError> {
-    let owner: Vec<u8> = row.try_get("owner")?;
-    let owner: [u8; 16] = owner
-        .try_into()
-        .map_err(|_| PostgresStoreError::Unreadable)?;
+    let owner = bytes(row, "owner")?.try_into();
+    let owner: [u8; 16] = owner.map_err(|_| PostgresStoreError::Unreadable)?;
     Ok(Owner::from(owner))
 }
 
@@ -57,15 +55,28 @@ fn state(row: &PgRow) -> Result<State, PostgresStoreError> {
             left: Duration::from_millis(number(row.try_get::<i64, _>("lease_left")?)?),
         },
         2 => State::Done {
-            record: record(&row.try_get::<Vec<u8>, _>("record")?)?,
+            record: record(row)?,
             kept: row.try_get("kept")?,
         },
         _ => return Err(PostgresStoreError::Unreadable),
     })
 }
 
-fn record(bytes: &[u8]) -> Result<Record, PostgresStoreError> {
-    Record::try_from(bytes).map_err(|_| PostgresStoreError::Unreadable)
+fn record(row: &PgRow) -> Result<Record, PostgresStoreError> {
+    let record = Record::try_from(bytes(row, "record")?.as_slice());
+    record.map_err(|_| PostgresStoreError::Unreadable)
+}
+
+/// Bytes that the statement has written as hex.
+fn bytes(row: &PgRow, column: &str) -> Result<Vec<u8>, PostgresStoreError> {
+    let hex: &str = row.try_get(column)?;
+    let (pairs, rest) = hex.as_bytes().as_chunks::<2>();
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let byte = |[high, low]: &[u8; 2]| u8::try_from(digit(*high)? << 4 | digit(*low)?).ok();
+    let bytes: Option<Vec<u8>> = pairs.iter().map(byte).collect();
+    bytes
+        .filter(|_| rest.is_empty())
+        .ok_or(PostgresStoreError::Unreadable)
 }
 
 fn number<T: TryFrom<i64>>(number: impl Into<i64>) -> Result<T, PostgresStoreError> {

@@ -127,9 +127,7 @@ fn complete(sql: &str, table: &TableName) -> String {
     let sql = fill(&sql, "keep_fence", span(KEEP_FENCE));
     let sql = fill(&sql, "table", table);
     let sql = fill(&sql, "index", table.index());
-    let sql = fill(&sql, "version", super::schema::VERSION);
-    let lines = sql.lines().filter(|line| !line.starts_with("--"));
-    lines.collect::<Vec<_>>().join("\n")
+    fill(&sql, "version", super::schema::VERSION)
 }
 
 /// A statement whose values are being filled in.
@@ -169,8 +167,12 @@ impl Statement {
     }
 }
 
+/// Puts `value`, less its lines of comment, in the place of `{name}`.
 fn fill(sql: &str, name: &str, value: impl ToString) -> String {
-    sql.replace(&["{", name, "}"].concat(), &value.to_string())
+    let value = value.to_string();
+    let lines = value.lines().filter(|line| !line.starts_with("--"));
+    let value = lines.collect::<Vec<_>>().join("\n");
+    sql.replace(&["{", name, "}"].concat(), &value)
 }
 
 /// Bytes as SQL that means the same under every setting of the session.

@@ -93,7 +93,12 @@ impl Fixture {
     }
 
     async fn dump(&self, slot: &SlotKey) -> Vec<u8> {
-        self.raw.clone().dump(self.key(slot)).await.unwrap()
+        let mut dump = redis::cmd("DUMP");
+        let mut raw = self.raw.clone();
+        dump.arg(self.key(slot))
+            .query_async(&mut raw)
+            .await
+            .unwrap()
     }
 }
 

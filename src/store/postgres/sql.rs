@@ -97,7 +97,7 @@ impl Sql {
 
     /// Bounds for the transaction in which a record is committed.
     pub(super) fn bounds() -> SqlStr {
-        let bounds = Statement(include_str!("bounds.sql").into());
+        let bounds = Statement(plain(include_str!("bounds.sql")));
         bounds.number("bound", millis(Self::TRANSACTION)).done()
     }
 
@@ -119,9 +119,9 @@ impl Sql {
 
 /// Fills in everything that is the same for each call.
 fn complete(sql: &str, table: &TableName) -> String {
-    let sql = fill(sql, "taken", include_str!("taken.sql"));
-    let sql = fill(&sql, "columns", include_str!("columns.sql"));
-    let sql = fill(&sql, "sound", include_str!("sound.sql"));
+    let sql = fill(&plain(sql), "taken", plain(include_str!("taken.sql")));
+    let sql = fill(&sql, "columns", plain(include_str!("columns.sql")));
+    let sql = fill(&sql, "sound", plain(include_str!("sound.sql")));
     let sql = fill(&sql, "max_record", Record::MAX_LEN);
     let sql = fill(&sql, "max_lease", span(MAX_LEASE));
     let sql = fill(&sql, "keep_fence", span(KEEP_FENCE));
@@ -167,12 +167,15 @@ impl Statement {
     }
 }
 
-/// Puts `value`, less its lines of comment, in the place of `{name}`.
+/// Puts `value` in the place of `{name}`.
 fn fill(sql: &str, name: &str, value: impl ToString) -> String {
-    let value = value.to_string();
-    let lines = value.lines().filter(|line| !line.starts_with("--"));
-    let value = lines.collect::<Vec<_>>().join("\n");
-    sql.replace(&["{", name, "}"].concat(), &value)
+    sql.replace(&["{", name, "}"].concat(), &value.to_string())
+}
+
+/// The text without its lines of comment.
+fn plain(sql: &str) -> String {
+    let lines = sql.lines().filter(|line| !line.starts_with("--"));
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Bytes as SQL that means the same under every setting of the session.
@@ -217,7 +220,7 @@ mod tests {
         ];
         for statement in statements {
             let text = statement.as_str();
-            assert!(!text.contains(['{', '}']), "{text}");
+            assert!(!text.contains(['{', '}']) && !text.contains("--"), "{text}");
         }
         assert!(!sql.schema().contains(['{', '}']));
     }

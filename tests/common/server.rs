@@ -121,11 +121,12 @@ impl Postgres {
         self.process.restart();
     }
 
-    /// What `pg_ctl restart -m immediate` does: all connections are dropped, and the server
-    /// recovers from its log.
-    pub fn restart_immediately(&mut self) {
+    /// What `pg_ctl restart -m immediate` does, with a pause between: all connections are dropped,
+    /// and the server recovers from its log.
+    pub fn restart_immediately(&mut self, pause: Duration) {
         self.process.signal("QUIT");
-        let _ = self.process.child.wait();
+        self.process.child.wait().unwrap();
+        thread::sleep(pause);
         self.process.restart();
     }
 
@@ -243,10 +244,9 @@ fn command(program: &str, user: Option<(u32, u32)>) -> Command {
 }
 
 fn signal(pid: &str, name: &str) {
-    let _ = Command::new("kill")
-        .arg(format!("-{name}"))
-        .arg(pid)
-        .status();
+    let mut kill = Command::new("kill");
+    kill.arg(format!("-{name}")).arg(pid);
+    let _ = kill.stderr(Stdio::null()).status();
 }
 
 /// A program of PostgreSQL, in the path or where Debian has it.

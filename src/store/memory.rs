@@ -1,6 +1,6 @@
 use std::{
     cmp::Reverse,
-    collections::{BinaryHeap, HashMap, VecDeque},
+    collections::{BinaryHeap, HashMap, VecDeque, binary_heap::PeekMut},
     fmt,
     time::Duration,
 };
@@ -213,7 +213,7 @@ impl Shard {
         self.sweep(now);
         let until = now.plus(lease);
         let Some(slot) = self.slots.get_mut(key) else {
-            self.make_room(now)?;
+            self.make_room()?;
             let slot = Slot::first(owner, until, now);
             self.open.push_back((slot.queued, *key));
             self.slots.insert(*key, slot);
@@ -271,10 +271,11 @@ impl Shard {
     /// Removes some of what has expired.
     fn sweep(&mut self, now: Tick) {
         for _ in 0..Self::SWEEP {
-            let ended = self.done.peek().is_some_and(|Reverse((at, _))| *at <= now);
-            if !ended || !self.evict_done(now) {
+            let ended = self.done.peek_mut().filter(|first| first.0.0 <= now);
+            let Some(Reverse((at, key))) = ended.map(PeekMut::pop) else {
                 break;
-            }
+            };
+            self.forget_done(at, &key);
         }
         for _ in 0..Self::SWEEP {
             let Some((at, key)) = self.open.pop_front_if(|(at, _)| *at <= now) else {
@@ -298,22 +299,23 @@ impl Shard {
     }
 
     /// Removes the done slot that expires first; false when there is none.
-    fn evict_done(&mut self, now: Tick) -> bool {
+    fn evict_done(&mut self) -> bool {
         while let Some(Reverse((at, key))) = self.done.pop() {
-            let is_it =
-                |slot: &Slot| matches!(slot.state, State::Done { until, .. } if until == at);
-            if self.slots.get(&key).is_some_and(is_it) {
-                self.slots.remove(&key);
+            if self.forget_done(at, &key) {
                 return true;
             }
-            // It was claimed again after its retention had ended.
-            debug_assert!(at <= now);
         }
         false
     }
 
-    fn make_room(&mut self, now: Tick) -> Result<(), StoreFull> {
-        if self.slots.len() < self.capacity || self.evict_done(now) || self.evict_released() {
+    /// Removes a done slot, unless it was claimed again after its retention had ended at `at`.
+    fn forget_done(&mut self, at: Tick, key: &SlotKey) -> bool {
+        let is_it = |slot: &Slot| matches!(slot.state, State::Done { until, .. } if until == at);
+        self.slots.get(key).is_some_and(is_it) && self.slots.remove(key).is_some()
+    }
+
+    fn make_room(&mut self) -> Result<(), StoreFull> {
+        if self.slots.len() < self.capacity || self.evict_done() || self.evict_released() {
             return Ok(());
         }
         Err(StoreFull)
@@ -392,3 +394,6 @@ impl Slot {
         self.is_open() && self.queued == at
     }
 }
+
+#[cfg(test)]
+mod tests;

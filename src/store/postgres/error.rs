@@ -11,23 +11,27 @@ pub enum PostgresStoreError {
     /// There is no such table. Run [`migrate`](super::PostgresStore::migrate).
     NoTable,
     /// The table is of another version of this library, or not of this library at all.
-    OtherTable {
-        /// The comment on the table, which says whose it is.
-        comment: Option<String>,
+    OtherVersion {
+        /// The comment on the table, which says what it is.
+        found: Option<String>,
     },
 }
 
 impl fmt::Display for PostgresStoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Database(error) => write!(f, "the database failed: {error}"),
-            Self::Unreadable => f.write_str("a row of the table of slots cannot be understood"),
-            Self::NoTable => f.write_str("the table of slots does not exist; run `migrate`"),
-            Self::OtherTable { comment } => write!(
+            Self::Database(_) => f.write_str("the PostgreSQL store has a database error"),
+            Self::Unreadable => f.write_str("a row of the PostgreSQL store cannot be understood"),
+            Self::NoTable => {
+                f.write_str("the table of the PostgreSQL store does not exist; run `migrate`")
+            }
+            Self::OtherVersion { found: None } => f.write_str(
+                "the table of the PostgreSQL store is somebody else's: nothing says its version",
+            ),
+            Self::OtherVersion { found: Some(found) } => write!(
                 f,
-                "the table of slots must have the comment {:?}, but has {comment:?}; \
-                 it is of another version, or not a table of slots",
-                super::schema::VERSION,
+                "the table of the PostgreSQL store says {found:?}, this crate knows {:?}",
+                super::schema::VERSION
             ),
         }
     }

@@ -1,15 +1,18 @@
+//! One table in a PostgreSQL database.
+
 mod error;
 mod row;
 mod schema;
-mod sql;
+mod statements;
 mod table;
 mod transaction;
 
-pub use self::{error::PostgresStoreError, table::InvalidTableName, transaction::CommitError};
+pub use self::{error::PostgresStoreError, transaction::CommitError};
 
 pub(crate) use self::transaction::Ledger;
 
 use std::{
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -22,10 +25,10 @@ use tokio::runtime::Handle;
 
 use self::{
     row::{Row, State},
-    sql::Sql,
+    statements::Statements,
     table::TableName,
 };
-use super::{Claim, DedupStore, Held, Owner, Record, Settled, SlotKey};
+use super::{Claim, DedupStore, Held, InvalidTableName, Owner, Record, Settled, SlotKey};
 use crate::trace;
 
 /// Remembers in PostgreSQL: for many replicas, and for handlers whose effect is in the same
@@ -66,14 +69,17 @@ use crate::trace;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PostgresStore {
     pool: PgPool,
-    sql: Arc<Sql>,
+    sql: Arc<Statements>,
     claims: Arc<AtomicU32>,
 }
 
 impl PostgresStore {
+    /// The table where nothing else is said.
+    pub const DEFAULT_TABLE: &'static str = "suno_callback";
+
     /// How many claims there are between two sweeps.
     const CLAIMS_PER_SWEEP: u32 = 128;
 
@@ -83,28 +89,26 @@ impl PostgresStore {
     /// What a claim says remains where the row is locked: a pause that lets the transaction end.
     const LOCKED: Duration = Duration::from_millis(500);
 
-    /// A store in the table `suno_callback_slots`, wherever the connection's `search_path` finds
-    /// it.
+    /// A store in the table [`DEFAULT_TABLE`](Self::DEFAULT_TABLE), wherever the `search_path` of
+    /// the connections finds it. Does nothing yet: [`migrate`](Self::migrate) comes next.
     pub fn new(pool: PgPool) -> Self {
-        Self::in_table(pool, TableName::default())
+        Self {
+            pool,
+            sql: Arc::new(Statements::new(TableName::default())),
+            claims: Arc::default(),
+        }
     }
 
-    /// A store in another table: `table` or `schema.table`. The schema must exist.
+    /// Uses another table: `table` or `schema.table`, in a schema that exists. With `_expires_at`
+    /// behind it, it names an index too.
     ///
     /// # Errors
     ///
-    /// [`InvalidTableName`] unless each part is 1 to 48 of `a-z`, `0-9` and `_` and begins with no
-    /// digit.
-    pub fn with_table(pool: PgPool, table: &str) -> Result<Self, InvalidTableName> {
-        Ok(Self::in_table(pool, table.parse()?))
-    }
-
-    fn in_table(pool: PgPool, table: TableName) -> Self {
-        Self {
-            pool,
-            sql: Arc::new(Sql::new(table)),
-            claims: Arc::default(),
-        }
+    /// [`InvalidTableName`] unless each of the two has 1 to 48 characters out of `a-z 0-9 _` and
+    /// starts with a letter.
+    pub fn table(mut self, name: &str) -> Result<Self, InvalidTableName> {
+        self.sql = Arc::new(Statements::new(name.parse()?));
+        Ok(self)
     }
 
     /// Removes at most `limit` rows that have expired, and says how many. Rows that somebody has
@@ -148,6 +152,12 @@ impl PostgresStore {
                 _ => in_flight(Self::LOCKED),
             },
         )
+    }
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore").finish_non_exhaustive()
     }
 }
 

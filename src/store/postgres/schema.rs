@@ -20,7 +20,7 @@ impl PostgresStore {
     ///
     /// # Errors
     ///
-    /// [`PostgresStoreError::OtherTable`] when there is a table of another version, which is not
+    /// [`PostgresStoreError::OtherVersion`] when there is a table of another version, which is not
     /// touched; [`PostgresStoreError::Database`] when the database cannot be reached or refuses.
     ///
     /// # Cancellation safety
@@ -44,7 +44,7 @@ impl PostgresStore {
     ///
     /// # Errors
     ///
-    /// [`PostgresStoreError::NoTable`], [`PostgresStoreError::OtherTable`], or [`PostgresStoreError::Database`].
+    /// [`PostgresStoreError::NoTable`], [`PostgresStoreError::OtherVersion`], or [`PostgresStoreError::Database`].
     pub async fn check(&self) -> Result<(), PostgresStoreError> {
         self.checked(&mut *self.pool.acquire().await?).await
     }
@@ -61,7 +61,7 @@ impl PostgresStore {
         }
         match row.try_get::<Option<String>, _>("version")? {
             Some(comment) if comment == VERSION => Ok(()),
-            comment => Err(PostgresStoreError::OtherTable { comment }),
+            found => Err(PostgresStoreError::OtherVersion { found }),
         }
     }
 }

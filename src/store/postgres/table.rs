@@ -1,9 +1,10 @@
 use std::{fmt, str::FromStr};
 
-/// The name of a table, with or without a schema: `suno_callback_slots`, `callbacks.slots`.
+use crate::store::InvalidTableName;
+
+/// The name of a table, with or without a schema: `suno_callback`, `callbacks.slots`.
 ///
-/// Each part has 1 to 48 of `a-z`, `0-9` and `_` and does not begin with a digit, so that it means
-/// the same with and without quotes.
+/// What the names are made of means the same with and without quotes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TableName {
     schema: Option<String>,
@@ -11,8 +12,6 @@ pub(super) struct TableName {
 }
 
 impl TableName {
-    const DEFAULT: &str = "suno_callback_slots";
-
     /// The name of the index, which is in the schema of its table.
     pub(super) fn index(&self) -> String {
         format!("\"{}_expires_at\"", self.table)
@@ -23,7 +22,7 @@ impl Default for TableName {
     fn default() -> Self {
         Self {
             schema: None,
-            table: Self::DEFAULT.into(),
+            table: super::PostgresStore::DEFAULT_TABLE.into(),
         }
     }
 }
@@ -47,7 +46,7 @@ impl FromStr for TableName {
 }
 
 fn is_identifier(name: &str) -> bool {
-    let begins = name.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
+    let begins = name.starts_with(|first: char| first.is_ascii_lowercase());
     let is_part = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
     begins && name.len() <= 48 && name.bytes().all(is_part)
 }
@@ -61,18 +60,6 @@ impl fmt::Display for TableName {
     }
 }
 
-/// What was offered is no name for the table of a [`PostgresStore`](super::PostgresStore).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InvalidTableName;
-
-impl fmt::Display for InvalidTableName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a table name is `table` or `schema.table`, each 1 to 48 of a-z, 0-9 and _")
-    }
-}
-
-impl std::error::Error for InvalidTableName {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,14 +68,14 @@ mod tests {
     fn names_are_plain_identifiers() {
         for (name, sql) in [
             ("slots", r#""slots""#),
-            ("_s1", r#""_s1""#),
+            ("s_1", r#""s_1""#),
             ("a.b", r#""a"."b""#),
         ] {
             assert_eq!(name.parse::<TableName>().unwrap().to_string(), sql);
         }
         let long = "a".repeat(49);
         for name in [
-            "", ".", "a.", ".a", "a.b.c", "1a", "A", "a b", "a\"", "a;", "ä", &long,
+            "", "_a", ".", "a.", ".a", "a.b.c", "1a", "A", "a b", "a\"", "a;", "ä", &long,
         ] {
             assert_eq!(name.parse::<TableName>(), Err(InvalidTableName), "{name:?}");
         }

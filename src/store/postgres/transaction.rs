@@ -4,12 +4,12 @@ use std::{any::Any, fmt, sync::Arc};
 
 use sqlx::{Postgres, Transaction, raw_sql};
 
-use super::{PostgresStore, PostgresStoreError, row::Row, sql::Sql};
+use super::{PostgresStore, PostgresStoreError, row::Row, statements::Statements};
 use crate::{AnyStore, Delivery};
 
 /// Where the record of a delivery is to be written, for handlers that commit it themselves.
 #[derive(Clone)]
-pub(crate) struct Ledger(Arc<Sql>);
+pub(crate) struct Ledger(Arc<Statements>);
 
 impl Ledger {
     /// The ledger of a store that is a [`PostgresStore`], or an [`AnyStore`] that has one inside.
@@ -93,11 +93,11 @@ impl PostgresStore {
 }
 
 async fn commit_in(
-    sql: &Sql,
+    sql: &Statements,
     tx: &mut Transaction<'_, Postgres>,
     delivery: &Delivery,
 ) -> Result<(), CommitError> {
-    raw_sql(Sql::bounds()).execute(&mut **tx).await?;
+    raw_sql(Statements::bounds()).execute(&mut **tx).await?;
     let (held, record) = (delivery.held(), delivery.record());
     let commit = sql.commit_in(delivery.slot(), held, record, delivery.retain());
     let rows = raw_sql(commit).fetch_all(&mut **tx).await?;
@@ -108,7 +108,7 @@ async fn commit_in(
         Err(error) => error.into(),
     };
     // It fails by intention; should the connection fail instead, that ends the transaction too.
-    let _ = raw_sql(Sql::abort()).execute(&mut **tx).await;
+    let _ = raw_sql(Statements::abort()).execute(&mut **tx).await;
     Err(why)
 }
 

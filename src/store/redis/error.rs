@@ -15,8 +15,8 @@ pub enum RedisStoreError {
 impl fmt::Display for RedisStoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Server(error) => write!(f, "the server failed: {error}"),
-            Self::Unreadable => f.write_str("a slot cannot be understood"),
+            Self::Server(_) => f.write_str("the Redis store has a server error"),
+            Self::Unreadable => f.write_str("a key of the Redis store cannot be understood"),
         }
     }
 }

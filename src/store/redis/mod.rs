@@ -1,3 +1,5 @@
+//! One key per slot in Redis.
+
 mod check;
 mod error;
 mod script;
@@ -71,18 +73,18 @@ struct Scripts {
 /// The text of a step, which begins with reading the slot.
 macro_rules! script {
     ($file:literal) => {
-        Script::new(concat!(include_str!("slot.lua"), include_str!($file)))
+        Script::new(concat!(include_str!("lua/slot.lua"), include_str!($file)))
     };
 }
 
 impl Scripts {
     fn new() -> Self {
         Self {
-            peek: script!("peek.lua"),
-            claim: script!("claim.lua"),
-            renew: script!("renew.lua"),
-            commit: script!("commit.lua"),
-            release: script!("release.lua"),
+            peek: script!("lua/peek.lua"),
+            claim: script!("lua/claim.lua"),
+            renew: script!("lua/renew.lua"),
+            commit: script!("lua/commit.lua"),
+            release: script!("lua/release.lua"),
         }
     }
 }

@@ -84,7 +84,7 @@ impl Fixture {
 
     async fn on(pool: PgPool) -> Self {
         let table = unique("slots");
-        let store = PostgresStore::with_table(pool.clone(), &table).unwrap();
+        let store = PostgresStore::new(pool.clone()).table(&table).unwrap();
         store.migrate().await.unwrap();
         Self { store, pool, table }
     }
@@ -474,13 +474,14 @@ async fn migrations_of_replicas_that_start_together_agree() {
     let (pool, table) = (pool().await, unique("slots"));
     let mut replicas = JoinSet::new();
     for _ in 0..16 {
-        let store = PostgresStore::with_table(pool.clone(), &table).unwrap();
+        let store = PostgresStore::new(pool.clone()).table(&table).unwrap();
         replicas.spawn(async move { store.migrate().await });
     }
     for migrated in replicas.join_all().await {
         migrated.unwrap();
     }
-    PostgresStore::with_table(pool, &table)
+    PostgresStore::new(pool)
+        .table(&table)
         .unwrap()
         .check()
         .await
@@ -492,7 +493,9 @@ async fn a_table_can_be_in_a_schema() {
     let (pool, schema) = (pool().await, unique("callbacks"));
     let create = AssertSqlSafe(format!("CREATE SCHEMA {schema}"));
     raw_sql(create).execute(&pool).await.unwrap();
-    let store = PostgresStore::with_table(pool, &format!("{schema}.slots")).unwrap();
+    let store = PostgresStore::new(pool)
+        .table(&format!("{schema}.slots"))
+        .unwrap();
     store.migrate().await.unwrap();
     store.check().await.unwrap();
     granted(store.claim(&slot(), owner(1), LEASE).await.unwrap());
@@ -513,7 +516,7 @@ async fn a_table_that_is_missing_or_of_another_version_is_refused_with_a_clear_t
     }
     fixture.run("COMMENT ON TABLE TABLE_ IS NULL").await;
     let text = fixture.store.migrate().await.unwrap_err().to_string();
-    assert!(text.contains("not a table of slots"), "{text}");
+    assert!(text.contains("somebody else's"), "{text}");
     fixture.run("DROP TABLE TABLE_").await;
     let missing = fixture.store.check().await.unwrap_err();
     assert!(missing.to_string().contains("migrate"), "{missing}");
@@ -875,7 +878,9 @@ async fn a_holder_that_is_paused_in_its_transaction_blocks_no_retry() {
             }
         })
     };
-    let replica = PostgresStore::with_table(pool().await, &fixture.table).unwrap();
+    let replica = PostgresStore::new(pool().await)
+        .table(&fixture.table)
+        .unwrap();
     let layer = SunoCallbackLayer::new(key(), replica).times(times).unwrap();
     let began = Instant::now();
     let response = layer

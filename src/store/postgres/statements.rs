@@ -14,7 +14,7 @@ use crate::store::{Held, KEEP_FENCE, MAX_LEASE, Owner, Record, SlotKey};
 
 /// The statements for one table, complete but for the values of a call.
 #[derive(Debug)]
-pub(super) struct Sql {
+pub(super) struct Statements {
     pub(super) table: TableName,
     peek: String,
     claim: String,
@@ -25,7 +25,7 @@ pub(super) struct Sql {
     sweep: String,
 }
 
-impl Sql {
+impl Statements {
     /// How long a claim or a renewal waits for a row that is locked.
     const SHORT_LOCK: Duration = Duration::from_millis(250);
 
@@ -36,19 +36,19 @@ impl Sql {
     const TRANSACTION: Duration = Duration::from_secs(5);
 
     pub(super) fn new(table: TableName) -> Self {
-        let look = include_str!("look.sql");
+        let look = include_str!("sql/look.sql");
         let step = |lock: Duration, step: &str| {
-            let begin = fill(include_str!("short.sql"), "lock_timeout", millis(lock));
+            let begin = fill(include_str!("sql/short.sql"), "lock_timeout", millis(lock));
             complete(&[&begin, step, look].concat(), &table)
         };
         Self {
             peek: complete(look, &table),
-            claim: step(Self::SHORT_LOCK, include_str!("claim.sql")),
-            renew: step(Self::SHORT_LOCK, include_str!("renew.sql")),
-            commit: step(Self::LONG_LOCK, include_str!("commit.sql")),
-            commit_in: complete(&[include_str!("commit.sql"), look].concat(), &table),
-            release: step(Self::LONG_LOCK, include_str!("release.sql")),
-            sweep: complete(include_str!("sweep.sql"), &table),
+            claim: step(Self::SHORT_LOCK, include_str!("sql/claim.sql")),
+            renew: step(Self::SHORT_LOCK, include_str!("sql/renew.sql")),
+            commit: step(Self::LONG_LOCK, include_str!("sql/commit.sql")),
+            commit_in: complete(&[include_str!("sql/commit.sql"), look].concat(), &table),
+            release: step(Self::LONG_LOCK, include_str!("sql/release.sql")),
+            sweep: complete(include_str!("sql/sweep.sql"), &table),
             table,
         }
     }
@@ -97,7 +97,7 @@ impl Sql {
 
     /// Bounds for the transaction in which a record is committed.
     pub(super) fn bounds() -> SqlStr {
-        let bounds = Statement(plain(include_str!("bounds.sql")));
+        let bounds = Statement(plain(include_str!("sql/bounds.sql")));
         bounds.number("bound", millis(Self::TRANSACTION)).done()
     }
 
@@ -109,19 +109,19 @@ impl Sql {
     }
 
     pub(super) fn version(&self) -> SqlStr {
-        AssertSqlSafe(complete(include_str!("version.sql"), &self.table)).into_sql_str()
+        AssertSqlSafe(complete(include_str!("sql/version.sql"), &self.table)).into_sql_str()
     }
 
     pub(super) fn schema(&self) -> String {
-        complete(include_str!("schema.sql"), &self.table)
+        complete(include_str!("sql/schema.sql"), &self.table)
     }
 }
 
 /// Fills in everything that is the same for each call.
 fn complete(sql: &str, table: &TableName) -> String {
-    let sql = fill(&plain(sql), "taken", plain(include_str!("taken.sql")));
-    let sql = fill(&sql, "columns", plain(include_str!("columns.sql")));
-    let sql = fill(&sql, "sound", plain(include_str!("sound.sql")));
+    let sql = fill(&plain(sql), "taken", plain(include_str!("sql/taken.sql")));
+    let sql = fill(&sql, "columns", plain(include_str!("sql/columns.sql")));
+    let sql = fill(&sql, "sound", plain(include_str!("sql/sound.sql")));
     let sql = fill(&sql, "max_record", Record::MAX_LEN);
     let sql = fill(&sql, "max_lease", span(MAX_LEASE));
     let sql = fill(&sql, "keep_fence", span(KEEP_FENCE));
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn no_placeholder_is_left_in_any_statement() {
-        let sql = Sql::new(TableName::default());
+        let sql = Statements::new(TableName::default());
         let (slot, owner) = (SlotKey::from([7; 32]), Owner::from([1; 16]));
         let (held, second) = (Held::new(owner, 1, 1), Duration::from_secs(1));
         let statements = [
@@ -216,7 +216,7 @@ mod tests {
             sql.release(&slot, &held),
             sql.sweep(5),
             sql.version(),
-            Sql::bounds(),
+            Statements::bounds(),
         ];
         for statement in statements {
             let text = statement.as_str();

@@ -1,0 +1,282 @@
+//! One table in an SQLite database.
+
+mod error;
+mod setup;
+mod statements;
+
+pub use self::error::SqliteStoreError;
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use sqlx::{
+    Row, Sqlite, SqlitePool,
+    query::Query,
+    sqlite::{SqliteArguments, SqliteRow},
+};
+
+use self::statements::{Sql, Statements};
+use super::{
+    Claim, DedupStore, Held, InvalidTableName, KEEP_FENCE, MAX_LEASE, Owner, Record, Settled,
+    SlotKey,
+};
+
+/// The version of the table.
+const VERSION: i64 = 1;
+
+/// Remembers in a table of an SQLite database: for one host, and it survives restarts.
+///
+/// Takes the pool that the application has; [`connect_options`](Self::connect_options) says how to
+/// make one. Several processes on one host can share the file; a network file system cannot carry
+/// it. Cheap to clone.
+///
+/// Every operation is one statement that SQLite runs whole or not at all. Leases run on the host's
+/// clock as SQLite reads it, in milliseconds, so all processes of the host agree.
+///
+/// # Durability
+///
+/// With `synchronous=FULL`, which [`migrate`](Self::migrate) asks for, what was acknowledged
+/// survives a killed process and a power cut, if the disk keeps its word.
+///
+/// # Locking
+///
+/// SQLite has one writer at a time. A statement that finds the database locked waits for the
+/// pool's `busy_timeout` (sqlx's default is 5 s, [`connect_options`](Self::connect_options) sets
+/// 800 ms) and then fails with [`SqliteStoreError::Database`]; the layer tries again. Keep it below
+/// [`Times::store_operation`](crate::Times::store_operation), so that the connection is free again
+/// when the layer stops waiting. The application's own write transactions on the same file make
+/// callbacks wait: keep them short, or give this store a file of its own.
+///
+/// # Growth
+///
+/// A row takes some 200 bytes with its index. What has ended is removed by every 64th claim, 256
+/// rows at most, in a task of its own; [`sweep`](Self::sweep) does the same when you ask.
+///
+/// # Example
+///
+/// ```no_run
+/// use sqlx::sqlite::SqlitePoolOptions;
+/// use suno_callback::store::SqliteStore;
+///
+/// # async fn open() -> Result<SqliteStore, Box<dyn std::error::Error>> {
+/// let options = SqliteStore::connect_options("callbacks.db");
+/// let pool = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+/// let store = SqliteStore::new(pool);
+/// store.migrate().await?;
+/// # Ok(store)
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct SqliteStore {
+    pool: SqlitePool,
+    statements: Statements,
+    claims: Arc<AtomicU32>,
+}
+
+impl SqliteStore {
+    /// The table where nothing else is said.
+    pub const DEFAULT_TABLE: &'static str = "suno_callback";
+
+    const CLAIMS_PER_SWEEP: u32 = 64;
+    const ROWS_PER_SWEEP: u32 = 256;
+
+    /// A store in the table [`DEFAULT_TABLE`](Self::DEFAULT_TABLE) of the pool's database. Does
+    /// nothing yet: [`migrate`](Self::migrate) comes next.
+    pub fn new(pool: SqlitePool) -> Self {
+        Self {
+            pool,
+            statements: Statements::of_valid(Self::DEFAULT_TABLE),
+            claims: Arc::default(),
+        }
+    }
+
+    /// Uses another table. Its name, with `_version` behind it, is that of a second one, and with
+    /// `_expires_at` of an index.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidTableName`] for anything but 1 to 48 characters out of `a-z 0-9 _` that start with
+    /// a letter.
+    pub fn table(mut self, name: &str) -> Result<Self, InvalidTableName> {
+        self.statements = Statements::of(name)?;
+        Ok(self)
+    }
+
+    /// Removes up to `limit` rows whose time has ended, and says how many. Claims do so by
+    /// themselves; this is for a quiet hour. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// When the database says no.
+    pub async fn sweep(&self, limit: u32) -> Result<u64, SqliteStoreError> {
+        let sweep = sqlx::query(self.statements.sweep.safe()).bind(limit);
+        Ok(sweep.execute(&self.pool).await?.rows_affected())
+    }
+
+    fn sweep_now_and_then(&self) {
+        let count = self.claims.fetch_add(1, Relaxed).wrapping_add(1);
+        if count.is_multiple_of(Self::CLAIMS_PER_SWEEP) {
+            let store = self.clone();
+            tokio::spawn(async move { store.sweep(Self::ROWS_PER_SWEEP).await });
+        }
+    }
+
+    async fn try_claim(
+        &self,
+        slot: &SlotKey,
+        owner: Owner,
+        lease: Duration,
+    ) -> Result<Option<Held>, SqliteStoreError> {
+        let claim = sqlx::query(self.statements.claim.safe())
+            .bind(&slot.as_bytes()[..])
+            .bind(&owner.as_bytes()[..])
+            .bind(millis(lease))
+            .bind(millis(KEEP_FENCE))
+            .bind(millis(MAX_LEASE));
+        // To its end, not to the first row: that comes before the write is on disk.
+        let rows = claim.fetch_all(&self.pool).await?;
+        let granted = rows.first().map(|row| {
+            let (fence, attempt) = (row.try_get(0)?, row.try_get(1)?);
+            Ok(Held::new(owner, fence, attempt))
+        });
+        granted.transpose()
+    }
+
+    async fn look(&self, slot: &SlotKey) -> Result<Option<State>, SqliteStoreError> {
+        let look = sqlx::query(self.statements.look.safe()).bind(&slot.as_bytes()[..]);
+        let row = look.fetch_optional(&self.pool).await?;
+        row.as_ref().map(State::of).transpose()
+    }
+
+    fn settling<'q>(&self, sql: &Sql, slot: &'q SlotKey, held: &Held) -> Settling<'q> {
+        sqlx::query(sql.safe())
+            .bind(&slot.as_bytes()[..])
+            .bind(held.owner().as_bytes().to_vec())
+            .bind(held.fence())
+    }
+
+    async fn settle(
+        &self,
+        slot: &SlotKey,
+        settling: Settling<'_>,
+    ) -> Result<Settled, SqliteStoreError> {
+        if settling.execute(&self.pool).await?.rows_affected() > 0 {
+            return Ok(Settled::Applied);
+        }
+        // Nothing was changed; what is there may be somebody else's, or nobody's that we know.
+        self.look(slot).await?;
+        Ok(Settled::Lost)
+    }
+}
+
+type Settling<'q> = Query<'q, Sqlite, SqliteArguments>;
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").finish_non_exhaustive()
+    }
+}
+
+impl DedupStore for SqliteStore {
+    type Error = SqliteStoreError;
+
+    async fn peek(&self, slot: &SlotKey) -> Result<Option<Record>, SqliteStoreError> {
+        match self.look(slot).await? {
+            Some(State::Done(record)) => Ok(Some(record)),
+            _ => Ok(None),
+        }
+    }
+
+    async fn claim(
+        &self,
+        slot: &SlotKey,
+        owner: Owner,
+        lease: Duration,
+    ) -> Result<Claim, SqliteStoreError> {
+        for _ in 0..3 {
+            if let Some(held) = self.try_claim(slot, owner, lease).await? {
+                self.sweep_now_and_then();
+                return Ok(Claim::Granted(held));
+            }
+            match self.look(slot).await? {
+                Some(State::Done(record)) => return Ok(Claim::Done(record)),
+                Some(State::Held(remaining)) if !remaining.is_zero() => {
+                    return Ok(Claim::InFlight { remaining });
+                }
+                // It became free between the two statements.
+                _ => {}
+            }
+        }
+        Ok(Claim::InFlight {
+            remaining: Duration::ZERO,
+        })
+    }
+
+    async fn renew(
+        &self,
+        slot: &SlotKey,
+        held: &Held,
+        lease: Duration,
+    ) -> Result<Settled, SqliteStoreError> {
+        let renew = self.settling(&self.statements.renew, slot, held);
+        let renew = renew.bind(millis(lease)).bind(millis(KEEP_FENCE));
+        self.settle(slot, renew).await
+    }
+
+    async fn commit(
+        &self,
+        slot: &SlotKey,
+        held: &Held,
+        record: &Record,
+        retain: Duration,
+    ) -> Result<Settled, SqliteStoreError> {
+        let commit = self.settling(&self.statements.commit, slot, held);
+        let commit = commit.bind(record.as_bytes()).bind(millis(retain));
+        self.settle(slot, commit).await
+    }
+
+    async fn release(&self, slot: &SlotKey, held: &Held) -> Result<Settled, SqliteStoreError> {
+        let release = self.settling(&self.statements.release, slot, held);
+        self.settle(slot, release.bind(millis(KEEP_FENCE))).await
+    }
+}
+
+/// What a row says.
+enum State {
+    Free,
+    Held(Duration),
+    Done(Record),
+}
+
+impl State {
+    fn of(row: &SqliteRow) -> Result<Self, SqliteStoreError> {
+        let sound: bool = row.try_get(0)?;
+        if !sound {
+            return Err(SqliteStoreError::Unreadable);
+        }
+        let (state, left, kept): (i64, i64, bool) =
+            (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
+        match state {
+            1 => Ok(Self::Held(Duration::from_millis(left.unsigned_abs()))),
+            2 if kept => {
+                let record = Record::try_from(row.try_get::<&[u8], _>(4)?);
+                record
+                    .map(Self::Done)
+                    .map_err(|_| SqliteStoreError::Unreadable)
+            }
+            _ => Ok(Self::Free),
+        }
+    }
+}
+
+/// What is longer than a hundred years lasts a hundred years.
+fn millis(span: Duration) -> i64 {
+    const CENTURY: i64 = 100 * 366 * 24 * 3600 * 1000;
+    i64::try_from(span.as_millis()).map_or(CENTURY, |millis| millis.min(CENTURY))
+}

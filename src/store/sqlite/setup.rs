@@ -1,0 +1,93 @@
+//! What is done once, before the first callback.
+
+use std::{path::Path, time::Duration};
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
+
+use tokio::time::{Instant, sleep};
+
+use super::{SqliteStore, SqliteStoreError, VERSION, error::is_busy};
+
+impl SqliteStore {
+    /// How to connect to the database file at `path` so that nothing acknowledged is lost: it is
+    /// created when missing, with `synchronous=FULL`, and who finds it locked waits 800 ms, a little
+    /// less than the layer gives one store operation. [`migrate`](Self::migrate) does the rest.
+    pub fn connect_options(path: impl AsRef<Path>) -> SqliteConnectOptions {
+        SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(Duration::from_millis(800))
+    }
+
+    /// Creates the table where it is missing, and checks all that can be checked before the first
+    /// callback. Call it once at the start, in every process; many may do so at the same time.
+    ///
+    /// It switches the database to WAL mode, which stays. Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// - [`SqliteStoreError::Database`] when the file cannot be reached or written.
+    /// - [`SqliteStoreError::OtherVersion`] when the table is not of this version.
+    /// - [`SqliteStoreError::Unsuitable`] for a database in memory, for connections with a
+    ///   `synchronous` below `FULL`, and for an SQLite older than 3.42.
+    pub async fn migrate(&self) -> Result<(), SqliteStoreError> {
+        self.check_library().await?;
+        self.check_durability().await?;
+        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let create_version = sqlx::raw_sql(self.statements.create_version.safe());
+        create_version.execute(&mut *transaction).await?;
+        let version = sqlx::query_scalar(self.statements.version.safe());
+        let found: Vec<i64> = version.fetch_all(&mut *transaction).await?;
+        match *found {
+            [VERSION] => {}
+            [found] => return Err(SqliteStoreError::OtherVersion { found }),
+            _ => return Err(SqliteStoreError::Unreadable),
+        }
+        let create = sqlx::raw_sql(self.statements.create.safe());
+        create.execute(&mut *transaction).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn check_library(&self) -> Result<(), SqliteStoreError> {
+        let knows = "SELECT typeof(unixepoch('subsec')) = 'real'";
+        match sqlx::query_scalar(knows).fetch_one(&self.pool).await? {
+            true => Ok(()),
+            false => Err(SqliteStoreError::Unsuitable(
+                "SQLite is older than 3.42 and does not know milliseconds",
+            )),
+        }
+    }
+
+    async fn check_durability(&self) -> Result<(), SqliteStoreError> {
+        if self.journal_mode().await? != "wal" {
+            return Err(SqliteStoreError::Unsuitable(
+                "it is not a file that can be in WAL mode, so it would forget",
+            ));
+        }
+        let synchronous = sqlx::query_scalar("PRAGMA synchronous");
+        let level: i64 = synchronous.fetch_one(&self.pool).await?;
+        if level < 2 {
+            return Err(SqliteStoreError::Unsuitable(
+                "its connections have synchronous below FULL, so a power cut could undo what was \
+                 acknowledged; see SqliteStore::connect_options",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Switches to WAL mode. For that switch SQLite does not wait until others let go of the file,
+    /// as processes that start at the same time need it to.
+    async fn journal_mode(&self) -> Result<String, SqliteStoreError> {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            let switch = sqlx::query_scalar("PRAGMA journal_mode = WAL");
+            match switch.fetch_one(&self.pool).await {
+                Err(error) if is_busy(&error) && Instant::now() < deadline => {
+                    sleep(Duration::from_millis(20)).await;
+                }
+                mode => return Ok(mode?),
+            }
+        }
+    }
+}

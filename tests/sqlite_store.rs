@@ -1,0 +1,461 @@
+//! The SQLite store on real files.
+
+use std::{
+    collections::HashSet,
+    error::Error,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use sqlx::{
+    AssertSqlSafe, SqlitePool,
+    sqlite::{SqlitePoolOptions, SqliteSynchronous},
+};
+use suno_callback::{
+    AnyStore,
+    store::{
+        Claim, DedupStore, Held, Owner, Record, Settled, SlotKey, SqliteStore, SqliteStoreError,
+    },
+    testkit::{self, LawBroken},
+};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+
+const LEASE: Duration = Duration::from_secs(30);
+
+/// A folder that goes away with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let name = format!(
+            "suno-callback-{}-{}-{}",
+            std::process::id(),
+            since_1970.as_nanos(),
+            COUNTER.fetch_add(1, Relaxed)
+        );
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("callbacks.db")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+async fn pool(file: &Path) -> SqlitePool {
+    // Parallel tests share two cores and one disk: more patience than a receiver should have.
+    let options = SqliteStore::connect_options(file).busy_timeout(Duration::from_secs(20));
+    let options = SqlitePoolOptions::new()
+        .max_connections(8)
+        .connect_with(options);
+    options.await.unwrap()
+}
+
+async fn open(file: &Path) -> SqliteStore {
+    let store = SqliteStore::new(pool(file).await);
+    store.migrate().await.unwrap();
+    store
+}
+
+fn slot(number: u8) -> SlotKey {
+    SlotKey::from([number; 32])
+}
+
+fn owner(number: u32) -> Owner {
+    Owner::from(u128::from(number).to_be_bytes())
+}
+
+async fn hold(store: &SqliteStore, slot: &SlotKey, who: u32) -> Held {
+    match store.claim(slot, owner(who), LEASE).await.unwrap() {
+        Claim::Granted(held) => held,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sqlite_store_keeps_every_law() -> Result<(), LawBroken> {
+    let folder = Folder::new();
+    testkit::all(&Arc::new(open(&folder.file()).await)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_its_type_erased_and_another_table_it_keeps_every_law() -> Result<(), LawBroken> {
+    let folder = Folder::new();
+    let store = SqliteStore::new(pool(&folder.file()).await)
+        .table("voices_2")
+        .unwrap();
+    store.migrate().await.unwrap();
+    testkit::all(&Arc::new(AnyStore::new(store))).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_64_claims_over_two_pools_one_wins_each_slot() {
+    let folder = Folder::new();
+    let stores = [open(&folder.file()).await, open(&folder.file()).await];
+    let mut claims = JoinSet::new();
+    for number in 0..200 {
+        for who in 0..64 {
+            let store = stores[who as usize % 2].clone();
+            claims.spawn(async move {
+                let claim = store.claim(&slot(number), owner(who), LEASE).await.unwrap();
+                (number, claim)
+            });
+        }
+    }
+    let mut winners = Vec::new();
+    while let Some(claim) = claims.join_next().await {
+        match claim.unwrap() {
+            (number, Claim::Granted(held)) => {
+                assert_eq!((held.fence(), held.attempt()), (1, 1));
+                winners.push(number);
+            }
+            (_, Claim::InFlight { remaining }) => assert!(remaining <= LEASE),
+            (number, done) => panic!("slot {number}: {done:?}"),
+        }
+    }
+    let slots: HashSet<u8> = winners.iter().copied().collect();
+    assert_eq!((winners.len(), slots.len()), (200, 200));
+}
+
+#[tokio::test]
+async fn a_restart_forgets_nothing() {
+    let folder = Folder::new();
+    let record = Record::try_from(&b"the first"[..]).unwrap();
+    let before = open(&folder.file()).await;
+    let done = hold(&before, &slot(1), 1).await;
+    let day = Duration::from_secs(24 * 3600);
+    let settled = before.commit(&slot(1), &done, &record, day).await.unwrap();
+    assert_eq!(settled, Settled::Applied);
+    let held = hold(&before, &slot(2), 2).await;
+    let released = hold(&before, &slot(3), 3).await;
+    let settled = before.release(&slot(3), &released).await.unwrap();
+    assert_eq!(settled, Settled::Applied);
+    drop(before);
+
+    let after = open(&folder.file()).await;
+    assert_eq!(after.peek(&slot(1)).await.unwrap(), Some(record));
+    let stranger = after.claim(&slot(2), owner(9), LEASE).await.unwrap();
+    assert!(matches!(stranger, Claim::InFlight { .. }), "{stranger:?}");
+    assert_eq!(hold(&after, &slot(2), 2).await, held);
+    let next = hold(&after, &slot(3), 9).await;
+    assert_eq!((next.fence(), next.attempt()), (2, 2));
+}
+
+/// A table as it is without the constraints, as somebody else's migration tool might make it.
+async fn lax(file: &Path) -> (SqlitePool, SqliteStore) {
+    let pool = pool(file).await;
+    sqlx::raw_sql(
+        "CREATE TABLE suno_callback (
+            slot PRIMARY KEY, state, owner, fence, attempt, lease_until, expires_at, record
+         )",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let store = SqliteStore::new(pool.clone());
+    store.migrate().await.unwrap();
+    (pool, store)
+}
+
+#[tokio::test]
+async fn garbage_in_any_field_is_an_error_and_never_a_free_slot() {
+    let folder = Folder::new();
+    let (pool, store) = lax(&folder.file()).await;
+    let number = [
+        "NULL",
+        "'x'",
+        "x'00'",
+        "1.5",
+        "-1",
+        "9223372036854775807",
+        "''",
+    ];
+    let bytes = [
+        "NULL",
+        "'sixteen letters!'",
+        "7",
+        "1.5",
+        "zeroblob(15)",
+        "zeroblob(65)",
+    ];
+    let numbers = ["state", "fence", "attempt", "lease_until", "expires_at"];
+    let cases = numbers
+        .iter()
+        .flat_map(|column| number.map(|value| (*column, value)));
+    let cases = cases.chain(bytes.iter().map(|value| ("owner", *value)));
+    let cases = cases.chain(bytes.iter().map(|value| ("record", *value)));
+    // What is odd for a number may be right for this one.
+    let cases = cases.filter(|case| *case != ("record", "zeroblob(15)"));
+    let far = ["lease_until", "expires_at"].map(|column| (column, "9223372036854775807"));
+    for (column, value) in cases
+        .filter(|case| !far.contains(case))
+        .chain([("state", "3")])
+    {
+        for state in 0..=2_u8 {
+            let at = slot(state);
+            let held = hold(&store, &at, 1).await;
+            let settled = match state {
+                0 => store.release(&at, &held).await.unwrap(),
+                1 => Settled::Applied,
+                _ => store
+                    .commit(&at, &held, &Record::EMPTY, LEASE)
+                    .await
+                    .unwrap(),
+            };
+            assert_eq!(settled, Settled::Applied);
+            let garble =
+                format!("UPDATE suno_callback SET {column} = {value} WHERE state = {state}");
+            let garbled = sqlx::query(AssertSqlSafe(garble))
+                .execute(&pool)
+                .await
+                .unwrap();
+            assert_eq!(garbled.rows_affected(), 1);
+
+            let case = format!("{column} = {value} in state {state}");
+            let is_error = |what: &str, error: Option<SqliteStoreError>| {
+                let unreadable = matches!(error, Some(SqliteStoreError::Unreadable));
+                assert!(unreadable, "{what} with {case}: {error:?}");
+            };
+            is_error("peek", store.peek(&at).await.err());
+            is_error("claim", store.claim(&at, owner(1), LEASE).await.err());
+            is_error(
+                "claim by another",
+                store.claim(&at, owner(2), LEASE).await.err(),
+            );
+            is_error("renew", store.renew(&at, &held, LEASE).await.err());
+            is_error(
+                "commit",
+                store.commit(&at, &held, &Record::EMPTY, LEASE).await.err(),
+            );
+            is_error("release", store.release(&at, &held).await.err());
+            assert_eq!(store.sweep(100).await.unwrap(), 0, "{case}");
+            sqlx::query("DELETE FROM suno_callback")
+                .execute(&pool)
+                .await
+                .unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_table_refuses_garbage() {
+    let folder = Folder::new();
+    let pool = pool(&folder.file()).await;
+    let store = SqliteStore::new(pool.clone());
+    store.migrate().await.unwrap();
+    hold(&store, &slot(1), 1).await;
+    for garble in [
+        "state = 3",
+        "fence = 0",
+        "owner = x'00'",
+        "record = 'text'",
+        "attempt = -1",
+    ] {
+        let update = format!("UPDATE suno_callback SET {garble}");
+        let refused = sqlx::query(AssertSqlSafe(update)).execute(&pool).await;
+        assert!(refused.is_err(), "{garble}");
+    }
+}
+
+#[tokio::test]
+async fn a_table_of_another_version_is_refused() {
+    let folder = Folder::new();
+    let pool = pool(&folder.file()).await;
+    let store = SqliteStore::new(pool.clone());
+    store.migrate().await.unwrap();
+    store.migrate().await.expect("a second time");
+    let later = "UPDATE suno_callback_version SET version = 2";
+    sqlx::query(later).execute(&pool).await.unwrap();
+    let refused = store.migrate().await.expect_err("version 2");
+    assert!(matches!(
+        refused,
+        SqliteStoreError::OtherVersion { found: 2 }
+    ));
+    let told = "the table of the SQLite store has version 2, this crate knows version 1";
+    assert_eq!(refused.to_string(), told);
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_written_is_refused() {
+    let folder = Folder::new();
+    open(&folder.file()).await;
+    let options = SqliteStore::connect_options(folder.file()).read_only(true);
+    let pool = SqlitePool::connect_with(options).await.unwrap();
+    let refused = SqliteStore::new(pool)
+        .migrate()
+        .await
+        .expect_err("read-only");
+    let told = "the SQLite store cannot write to its database: it is read-only";
+    assert_eq!(refused.to_string(), told);
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_reached_is_refused() {
+    let folder = Folder::new();
+    let nowhere = folder.0.join("no such folder").join("callbacks.db");
+    let pool = SqlitePool::connect_lazy_with(SqliteStore::connect_options(nowhere));
+    let refused = SqliteStore::new(pool)
+        .migrate()
+        .await
+        .expect_err("no folder");
+    assert!(
+        matches!(refused, SqliteStoreError::Database(_)),
+        "{refused:?}"
+    );
+    let why = refused.source().expect("a source").to_string();
+    assert!(why.contains("unable to open"), "{why}");
+}
+
+#[tokio::test]
+async fn a_database_that_would_forget_is_refused() {
+    let memory = SqlitePool::connect("sqlite::memory:").await.unwrap();
+    let refused = SqliteStore::new(memory)
+        .migrate()
+        .await
+        .expect_err("in memory");
+    assert!(refused.to_string().contains("WAL"), "{refused}");
+
+    let folder = Folder::new();
+    let careless = SqliteStore::connect_options(folder.file());
+    let careless = careless.synchronous(SqliteSynchronous::Normal);
+    let pool = SqlitePool::connect_with(careless).await.unwrap();
+    let refused = SqliteStore::new(pool)
+        .migrate()
+        .await
+        .expect_err("synchronous");
+    assert!(refused.to_string().contains("synchronous"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_can_migrate_at_the_same_time() {
+    let folder = Folder::new();
+    let mut starts = JoinSet::new();
+    for _ in 0..8 {
+        let file = folder.file();
+        starts.spawn(async move { SqliteStore::new(pool(&file).await).migrate().await });
+    }
+    while let Some(start) = starts.join_next().await {
+        start.unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn two_tables_in_one_file_know_nothing_of_each_other() {
+    let folder = Folder::new();
+    let pool = pool(&folder.file()).await;
+    let one = SqliteStore::new(pool.clone());
+    let two = SqliteStore::new(pool).table("other").unwrap();
+    one.migrate().await.unwrap();
+    two.migrate().await.unwrap();
+    hold(&one, &slot(1), 1).await;
+    hold(&two, &slot(1), 2).await;
+}
+
+#[tokio::test]
+async fn a_table_name_is_checked() {
+    let folder = Folder::new();
+    let store = SqliteStore::new(pool(&folder.file()).await);
+    let long = "a".repeat(49);
+    for name in [
+        "", "a b", "a;drop", "1a", "_a", "Ä", "A", "a\"", "sqlite_a", &long,
+    ] {
+        assert!(store.clone().table(name).is_err(), "{name:?}");
+    }
+    for name in ["a", "voices_2", &long[1..]] {
+        assert!(store.clone().table(name).is_ok(), "{name:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_has_ended_is_swept_in_bounded_batches() {
+    let folder = Folder::new();
+    let pool = pool(&folder.file()).await;
+    let store = SqliteStore::new(pool.clone());
+    store.migrate().await.unwrap();
+    for number in 0..10 {
+        let held = hold(&store, &slot(number), 1).await;
+        let retain = if number < 8 { Duration::ZERO } else { LEASE };
+        let settled = store
+            .commit(&slot(number), &held, &Record::EMPTY, retain)
+            .await
+            .unwrap();
+        assert_eq!(settled, Settled::Applied);
+    }
+    assert_eq!(store.sweep(5).await.unwrap(), 5);
+    assert_eq!(store.sweep(5).await.unwrap(), 3);
+    assert_eq!(store.sweep(5).await.unwrap(), 0);
+    assert!(store.peek(&slot(9)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn claims_sweep_by_themselves() {
+    let folder = Folder::new();
+    let pool = pool(&folder.file()).await;
+    let store = SqliteStore::new(pool.clone());
+    store.migrate().await.unwrap();
+    let ended = hold(&store, &slot(1), 1).await;
+    let settled = store
+        .commit(&slot(1), &ended, &Record::EMPTY, Duration::ZERO)
+        .await
+        .unwrap();
+    assert_eq!(settled, Settled::Applied);
+    for who in 0..64 {
+        let held = hold(&store, &slot(2), who).await;
+        let settled = store.release(&slot(2), &held).await.unwrap();
+        assert_eq!(settled, Settled::Applied);
+    }
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        let rows = sqlx::query_scalar("SELECT count(*) FROM suno_callback");
+        let rows: i64 = rows.fetch_one(&pool).await.unwrap();
+        if rows == 1 {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{rows} rows");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_locked_database_is_an_error_that_passes() {
+    let folder = Folder::new();
+    let store = open(&folder.file()).await;
+    let options = SqliteStore::connect_options(folder.file());
+    let impatient = SqlitePool::connect_with(options.busy_timeout(Duration::ZERO))
+        .await
+        .unwrap();
+    let impatient = SqliteStore::new(impatient);
+    let other = pool(&folder.file()).await;
+    let writer = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let busy = impatient
+        .claim(&slot(1), owner(1), LEASE)
+        .await
+        .expect_err("locked");
+    assert!(
+        busy.source().unwrap().to_string().contains("locked"),
+        "{busy:?}"
+    );
+    assert_eq!(
+        store.peek(&slot(1)).await.unwrap(),
+        None,
+        "readers do not wait"
+    );
+    writer.rollback().await.unwrap();
+    hold(&impatient, &slot(1), 1).await;
+}

@@ -34,6 +34,12 @@ impl Redis {
         Self { process }
     }
 
+    /// A node of a Cluster.
+    pub fn start_node() -> Self {
+        let bus = free_port().to_string();
+        Self::start(&["--cluster-enabled", "yes", "--cluster-port", &bus])
+    }
+
     pub fn client(&self) -> redis::Client {
         redis::Client::open(format!("redis://127.0.0.1:{}/", self.port())).unwrap()
     }

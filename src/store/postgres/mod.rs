@@ -24,7 +24,7 @@ use sqlx::{PgPool, SqlStr, raw_sql};
 use tokio::runtime::Handle;
 
 use self::{
-    row::{Row, State},
+    row::{Answer, Row, State},
     statements::Statements,
     table::TableName,
 };
@@ -84,7 +84,7 @@ impl PostgresStore {
     const CLAIMS_PER_SWEEP: u32 = 128;
 
     /// How many rows a sweep removes at most.
-    const SWEEP: u32 = 1000;
+    const ROWS_PER_SWEEP: u32 = 1000;
 
     /// What a claim says remains where the row is locked: a pause that lets the transaction end.
     const LOCKED: Duration = Duration::from_millis(500);
@@ -123,7 +123,7 @@ impl PostgresStore {
     }
 
     /// Has some of what expired removed, once in a while, while nobody waits for it.
-    fn sweep_sometimes(&self) {
+    fn sweep_now_and_then(&self) {
         let count = self.claims.fetch_add(1, Relaxed);
         if !count.is_multiple_of(Self::CLAIMS_PER_SWEEP) {
             return;
@@ -133,25 +133,28 @@ impl PostgresStore {
         };
         let store = self.clone();
         runtime.spawn(async move {
-            if let Err(error) = store.sweep(Self::SWEEP).await {
+            if let Err(error) = store.sweep(Self::ROWS_PER_SWEEP).await {
                 trace::store_failed("sweep", &error.into());
             }
         });
     }
 
-    async fn row(&self, sql: SqlStr) -> Result<Option<Row>, PostgresStoreError> {
-        Row::of(&raw_sql(sql).fetch_all(&self.pool).await?)
+    async fn run(&self, step: SqlStr) -> Result<Answer, PostgresStoreError> {
+        Answer::of(&raw_sql(step).fetch_all(&self.pool).await?)
     }
 
-    /// What a claim says whose row is locked. The look waits for nobody.
+    /// What is there. The look waits for nobody.
+    async fn look(&self, slot: &SlotKey) -> Result<Option<Row>, PostgresStoreError> {
+        Ok(self.run(self.sql.peek(slot)).await?.row())
+    }
+
+    /// What a claim says whose row is locked.
     async fn locked(&self, slot: &SlotKey) -> Result<Claim, PostgresStoreError> {
-        Ok(
-            match self.row(self.sql.peek(slot)).await?.map(|row| row.state) {
-                Some(State::Done { record, kept: true }) => Claim::Done(record),
-                Some(State::Held { left }) => in_flight(left.max(Self::LOCKED)),
-                _ => in_flight(Self::LOCKED),
-            },
-        )
+        Ok(match self.look(slot).await?.map(|row| row.state) {
+            Some(State::Done { record, kept: true }) => Claim::Done(record),
+            Some(State::Held { left }) => in_flight(left.max(Self::LOCKED)),
+            _ => in_flight(Self::LOCKED),
+        })
     }
 }
 
@@ -165,8 +168,7 @@ impl DedupStore for PostgresStore {
     type Error = PostgresStoreError;
 
     async fn peek(&self, slot: &SlotKey) -> Result<Option<Record>, PostgresStoreError> {
-        let row = self.row(self.sql.peek(slot)).await?;
-        Ok(match row.map(|row| row.state) {
+        Ok(match self.look(slot).await?.map(|row| row.state) {
             Some(State::Done { record, kept: true }) => Some(record),
             _ => None,
         })
@@ -178,27 +180,22 @@ impl DedupStore for PostgresStore {
         owner: Owner,
         lease: Duration,
     ) -> Result<Claim, PostgresStoreError> {
-        self.sweep_sometimes();
-        let row = match self.row(self.sql.claim(slot, owner, lease)).await {
+        self.sweep_now_and_then();
+        let answer = match self.run(self.sql.claim(slot, owner, lease)).await {
             Err(error) if error.is_locked() => return self.locked(slot).await,
-            row => row?,
+            answer => answer?,
         };
-        Ok(match row {
-            Some(row) if row.applied => Claim::Granted(row.held),
-            Some(Row {
-                state: State::Done { record, .. },
-                ..
-            }) => Claim::Done(record),
-            Some(Row {
-                state: State::Held { left },
-                ..
-            }) => in_flight(left),
+        let row = match answer {
+            Answer::Applied { fence, attempt } => {
+                return Ok(Claim::Granted(Held::new(owner, fence, attempt)));
+            }
+            Answer::Refused(row) => row,
+        };
+        Ok(match row.map(|row| row.state) {
+            Some(State::Done { record, .. }) => Claim::Done(record),
+            Some(State::Held { left }) => in_flight(left),
             // It was taken when the upsert came and is free by now; the next claim decides.
-            Some(Row {
-                state: State::Released,
-                ..
-            })
-            | None => in_flight(Duration::ZERO),
+            Some(State::Released) | None => in_flight(Duration::ZERO),
         })
     }
 
@@ -212,14 +209,14 @@ impl DedupStore for PostgresStore {
         held: &Held,
         lease: Duration,
     ) -> Result<Settled, PostgresStoreError> {
-        let row = match self.row(self.sql.renew(slot, held, lease)).await {
+        let applied = match self.run(self.sql.renew(slot, held, lease)).await {
             Err(error) if error.is_locked() => {
-                let row = self.row(self.sql.peek(slot)).await?;
-                return Ok(settled(row.is_some_and(|row| row.is_held_by(held))));
+                let row = self.look(slot).await?;
+                row.is_some_and(|row| row.is_held_by(held))
             }
-            row => row?,
+            answer => matches!(answer?, Answer::Applied { .. }),
         };
-        Ok(settled(row.is_some_and(|row| row.applied)))
+        Ok(settled(applied))
     }
 
     async fn commit(
@@ -229,31 +226,16 @@ impl DedupStore for PostgresStore {
         record: &Record,
         retain: Duration,
     ) -> Result<Settled, PostgresStoreError> {
-        let row = self
-            .row(self.sql.commit(slot, held, record, retain))
-            .await?;
-        Ok(settled(
-            row.is_some_and(|row| row.applied || row.is_done_by(held)),
-        ))
+        let commit = self.sql.commit(slot, held, record, retain);
+        Ok(settled(match self.run(commit).await? {
+            Answer::Applied { .. } => true,
+            Answer::Refused(row) => row.is_some_and(|row| row.is_done_by(held)),
+        }))
     }
 
     async fn release(&self, slot: &SlotKey, held: &Held) -> Result<Settled, PostgresStoreError> {
-        let row = self.row(self.sql.release(slot, held)).await?;
-        Ok(settled(row.is_some_and(|row| row.applied)))
-    }
-}
-
-impl Row {
-    fn is_of(&self, held: &Held) -> bool {
-        self.held.owner() == held.owner() && self.held.fence() == held.fence()
-    }
-
-    fn is_held_by(&self, held: &Held) -> bool {
-        self.is_of(held) && matches!(self.state, State::Held { .. })
-    }
-
-    fn is_done_by(&self, held: &Held) -> bool {
-        self.is_of(held) && matches!(self.state, State::Done { .. })
+        let answer = self.run(self.sql.release(slot, held)).await?;
+        Ok(settled(matches!(answer, Answer::Applied { .. })))
     }
 }
 

@@ -36,7 +36,7 @@ impl Statements {
     const TRANSACTION: Duration = Duration::from_secs(5);
 
     pub(super) fn new(table: TableName) -> Self {
-        let look = include_str!("sql/look.sql");
+        let look = &plain(include_str!("sql/look.sql"));
         let step = |lock: Duration, step: &str| {
             let begin = fill(include_str!("sql/short.sql"), "lock_timeout", millis(lock));
             complete(&[&begin, step, look].concat(), &table)
@@ -120,7 +120,6 @@ impl Statements {
 /// Fills in everything that is the same for each call.
 fn complete(sql: &str, table: &TableName) -> String {
     let sql = fill(&plain(sql), "taken", plain(include_str!("sql/taken.sql")));
-    let sql = fill(&sql, "columns", plain(include_str!("sql/columns.sql")));
     let sql = fill(&sql, "sound", plain(include_str!("sql/sound.sql")));
     let sql = fill(&sql, "max_record", Record::MAX_LEN);
     let sql = fill(&sql, "max_lease", span(MAX_LEASE));

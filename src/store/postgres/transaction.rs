@@ -4,7 +4,7 @@ use std::{any::Any, fmt, sync::Arc};
 
 use sqlx::{Postgres, Transaction, raw_sql};
 
-use super::{PostgresStore, PostgresStoreError, row::Row, statements::Statements};
+use super::{PostgresStore, PostgresStoreError, row::Answer, statements::Statements};
 use crate::{AnyStore, Delivery};
 
 /// Where the record of a delivery is to be written, for handlers that commit it themselves.
@@ -101,10 +101,10 @@ async fn commit_in(
     let (held, record) = (delivery.held(), delivery.record());
     let commit = sql.commit_in(delivery.slot(), held, record, delivery.retain());
     let rows = raw_sql(commit).fetch_all(&mut **tx).await?;
-    let why = match Row::of(&rows) {
-        Ok(Some(row)) if row.applied => return Ok(()),
-        Ok(Some(row)) if row.is_done_by(held) => CommitError::Repeated,
-        Ok(_) => CommitError::Lost,
+    let why = match Answer::of(&rows) {
+        Ok(Answer::Applied { .. }) => return Ok(()),
+        Ok(Answer::Refused(Some(row))) if row.is_done_by(held) => CommitError::Repeated,
+        Ok(Answer::Refused(_)) => CommitError::Lost,
         Err(error) => error.into(),
     };
     // It fails by intention; should the connection fail instead, that ends the transaction too.

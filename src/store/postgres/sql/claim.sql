@@ -5,9 +5,7 @@ INSERT INTO {table} AS t
 SELECT
     {slot}, 1, {owner}, 1, 1,
     clock_timestamp() + {lease}, NULL, clock_timestamp() + {keep_fence}
-WHERE NOT EXISTS (
-    SELECT FROM {table} AS t WHERE t.slot = {slot} AND {sound} AND {taken}
-)
+WHERE NOT EXISTS (SELECT FROM {table} AS t WHERE t.slot = {slot} AND {taken})
 ON CONFLICT (slot) DO UPDATE SET
     state = 1,
     owner = excluded.owner,
@@ -24,4 +22,4 @@ ON CONFLICT (slot) DO UPDATE SET
     record = NULL,
     expires_at = clock_timestamp() + {keep_fence}
 WHERE {sound} AND NOT {taken}
-RETURNING true AS applied, {columns};
+RETURNING true AS applied, t.fence, t.attempt;

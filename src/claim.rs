@@ -65,6 +65,8 @@ impl<D: DedupStore> Pipeline<D> {
             record: arrival.memory().to_record(),
             retain: self.retention(arrival.event().meaning()),
             arrival: Arc::clone(arrival),
+            #[cfg(feature = "postgres")]
+            ledger: crate::store::postgres::Ledger::of(&*self.store),
         }));
         Ok(Grant { delivery, lead })
     }

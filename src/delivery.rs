@@ -29,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) record: Record,
     pub(crate) retain: Duration,
     pub(crate) arrival: Arc<Arrival>,
+    #[cfg(feature = "postgres")]
+    pub(crate) ledger: Option<crate::store::postgres::Ledger>,
 }
 
 /// Where an event comes from.

@@ -10,7 +10,7 @@ pub(crate) use self::on::*;
 
 #[cfg(feature = "tracing")]
 mod on {
-    use std::{any::Any, time::Duration};
+    use std::{any::Any, error::Error, time::Duration};
 
     use tokio::time::Instant;
     use tower::BoxError;
@@ -87,11 +87,41 @@ mod on {
     }
 
     pub(crate) fn store_failed(operation: &'static str, error: &BoxError) {
-        warn!(target: TARGET, operation, error = ?Escaped(&error.to_string()), "the store failed");
+        let error = with_its_causes(&**error);
+        warn!(target: TARGET, operation, error = ?Escaped(&error), "the store failed");
+    }
+
+    /// A store's own text may say no more than that its database failed.
+    pub(super) fn with_its_causes(error: &(dyn Error + 'static)) -> String {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        text
     }
 
     pub(crate) fn store_slow(operation: &'static str) {
         warn!(target: TARGET, operation, "the store did not answer in time");
+    }
+
+    #[cfg(feature = "redis")]
+    pub(crate) fn eviction_possible(policy: &str) {
+        let policy = Escaped(policy);
+        warn!(
+            target: TARGET,
+            ?policy,
+            "the store may evict what it must remember; set maxmemory-policy to noeviction",
+        );
+    }
+
+    #[cfg(feature = "redis")]
+    pub(crate) fn eviction_unknown() {
+        warn!(
+            target: TARGET,
+            "the store does not say whether it evicts; its maxmemory-policy must be noeviction",
+        );
     }
 
     pub(crate) fn record_unreadable(arrival: &Arrival) {
@@ -173,6 +203,10 @@ mod off {
     pub(crate) fn handled(_: &Arrival, _: Disposition, _: Option<Rejection>, _: Instant) {}
     pub(crate) fn store_failed(_: &'static str, _: &BoxError) {}
     pub(crate) fn store_slow(_: &'static str) {}
+    #[cfg(feature = "redis")]
+    pub(crate) fn eviction_possible(_: &str) {}
+    #[cfg(feature = "redis")]
+    pub(crate) fn eviction_unknown() {}
     pub(crate) fn record_unreadable(_: &Arrival) {}
     pub(crate) fn heartbeat_late(_: &Arrival, _: Duration) {}
     pub(crate) fn claim_lost(_: &Delivery) {}
@@ -180,4 +214,30 @@ mod off {
     pub(crate) fn unconfirmed(_: &Arrival) {}
     pub(crate) fn conflict(_: &Conflict) {}
     pub(crate) fn panicked(_: &'static str, _: &(dyn Any + Send)) {}
+}
+
+#[cfg(all(test, feature = "tracing"))]
+mod tests {
+    use super::on::with_its_causes;
+
+    #[test]
+    fn an_error_is_logged_with_its_causes() {
+        #[derive(Debug)]
+        struct Outer(std::fmt::Error);
+
+        impl std::fmt::Display for Outer {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("the store has an error")
+            }
+        }
+
+        impl std::error::Error for Outer {
+            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+                Some(&self.0)
+            }
+        }
+
+        let text = with_its_causes(&Outer(std::fmt::Error));
+        assert_eq!(text, format!("the store has an error: {}", std::fmt::Error));
+    }
 }

@@ -31,6 +31,13 @@ impl AnyStore {
     }
 }
 
+#[cfg(feature = "postgres")]
+impl AnyStore {
+    pub(crate) fn inner(&self) -> &dyn std::any::Any {
+        ErasedStore::as_any(&*self.0)
+    }
+}
+
 impl fmt::Debug for AnyStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AnyStore").finish_non_exhaustive()
@@ -109,6 +116,8 @@ trait ErasedStore: Send + Sync {
     ) -> Answer<'a, Settled>;
     fn release_erased<'a>(&'a self, slot: &'a SlotKey, held: &'a Held) -> Answer<'a, Settled>;
     fn retention_erased(&self) -> Duration;
+    #[cfg(feature = "postgres")]
+    fn as_any(&self) -> &dyn std::any::Any;
 }
 
 impl<D: DedupStore> ErasedStore for D {
@@ -154,5 +163,10 @@ impl<D: DedupStore> ErasedStore for D {
 
     fn retention_erased(&self) -> Duration {
         self.retention()
+    }
+
+    #[cfg(feature = "postgres")]
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
     }
 }

@@ -35,13 +35,25 @@
 
 mod erased;
 mod memory;
+#[cfg(feature = "postgres")]
+pub(crate) mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod table_name;
 
 pub use self::erased::AnyStore;
 pub use self::memory::{MemoryStore, StoreFull};
+#[cfg(feature = "postgres")]
+pub use self::postgres::{CommitError, PostgresStore, PostgresStoreError};
+#[cfg(feature = "redis")]
+pub use self::redis::{Eviction, RedisStore, RedisStoreError};
 #[cfg(feature = "sqlite")]
-pub use self::sqlite::{InvalidTableName, SqliteStore, SqliteStoreError};
+pub use self::sqlite::{SqliteStore, SqliteStoreError};
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+pub use self::table_name::InvalidTableName;
 
 use std::{fmt, future::Future, time::Duration};
 

@@ -66,15 +66,3 @@ fn code(error: &sqlx::Error) -> Option<u32> {
     let code = error.as_database_error()?.code()?;
     Some(code.parse::<u32>().ok()? & 0xff)
 }
-
-/// A table name that cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InvalidTableName;
-
-impl fmt::Display for InvalidTableName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a table name has 1 to 48 characters out of a-z 0-9 _ and starts with a letter")
-    }
-}
-
-impl std::error::Error for InvalidTableName {}

@@ -5,7 +5,7 @@ mod row;
 mod setup;
 mod statements;
 
-pub use self::error::{InvalidTableName, SqliteStoreError};
+pub use self::error::SqliteStoreError;
 
 use std::{
     fmt,
@@ -22,7 +22,10 @@ use self::{
     row::{State, millis},
     statements::{Sql, Statements},
 };
-use super::{Claim, DedupStore, Held, KEEP_FENCE, MAX_LEASE, Owner, Record, Settled, SlotKey};
+use super::{
+    Claim, DedupStore, Held, InvalidTableName, KEEP_FENCE, MAX_LEASE, Owner, Record, Settled,
+    SlotKey,
+};
 
 /// The version of the table.
 const VERSION: i64 = 1;

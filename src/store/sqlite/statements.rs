@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use sqlx::AssertSqlSafe;
 
-use super::{InvalidTableName, VERSION};
+use super::VERSION;
+use crate::store::InvalidTableName;
 
 /// The SQL of one table.
 #[derive(Clone, Debug)]

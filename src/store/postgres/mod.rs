@@ -1,0 +1,251 @@
+//! One table in a PostgreSQL database.
+
+mod error;
+mod row;
+mod schema;
+mod statements;
+mod table;
+mod transaction;
+
+pub use self::{error::PostgresStoreError, transaction::CommitError};
+
+pub(crate) use self::transaction::Ledger;
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use sqlx::{PgPool, SqlStr, raw_sql};
+use tokio::runtime::Handle;
+
+use self::{
+    row::{Answer, Row, State},
+    statements::Statements,
+    table::TableName,
+};
+use super::{Claim, DedupStore, Held, InvalidTableName, Owner, Record, Settled, SlotKey};
+use crate::trace;
+
+/// Remembers in PostgreSQL: for many replicas, and for handlers whose effect is in the same
+/// database.
+///
+/// Takes the [`PgPool`] that the application has already, and needs one table, which
+/// [`migrate`](Self::migrate) makes. Cheap to clone.
+///
+/// # What it promises
+///
+/// A claim is one upsert at READ COMMITTED, on the clock of the server. An event that was
+/// acknowledged is remembered as long as the database keeps what it has committed: with
+/// `synchronous_commit = off`, or after a failover to a replica that lagged, the last moments may
+/// be forgotten and their events handled again. A handler runs once unless its process dies between
+/// its effect and the commit. With [`Delivery::commit_in`](crate::Delivery::commit_in) effect and
+/// record are one transaction, and the effect is there once per database.
+///
+/// # Poolers
+///
+/// Every step is one message and one transaction, without prepared statements and without session
+/// state, so PgBouncer may pool by transaction or by session (not by statement).
+///
+/// # Growth
+///
+/// A row takes some 200 bytes. Every 128th claim removes up to 1,000 rows that have expired, in a
+/// task beside it; [`sweep`](Self::sweep) does the same when you say.
+///
+/// # Example
+///
+/// ```no_run
+/// use suno_callback::{SigningKey, SunoCallbackLayer, store::PostgresStore};
+///
+/// # async fn demo(pool: sqlx::PgPool) -> Result<(), Box<dyn std::error::Error>> {
+/// let store = PostgresStore::new(pool);
+/// store.migrate().await?;
+/// let layer = SunoCallbackLayer::new(SigningKey::new("key")?, store);
+/// # let _ = layer;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct PostgresStore {
+    pool: PgPool,
+    sql: Arc<Statements>,
+    claims: Arc<AtomicU32>,
+}
+
+impl PostgresStore {
+    /// The table where nothing else is said.
+    pub const DEFAULT_TABLE: &'static str = "suno_callback";
+
+    /// How many claims there are between two sweeps.
+    const CLAIMS_PER_SWEEP: u32 = 128;
+
+    /// How many rows a sweep removes at most.
+    const ROWS_PER_SWEEP: u32 = 1000;
+
+    /// What a claim says remains where the row is locked: a pause that lets the transaction end.
+    const LOCKED: Duration = Duration::from_millis(500);
+
+    /// A store in the table [`DEFAULT_TABLE`](Self::DEFAULT_TABLE), wherever the `search_path` of
+    /// the connections finds it. Does nothing yet: [`migrate`](Self::migrate) comes next.
+    pub fn new(pool: PgPool) -> Self {
+        Self {
+            pool,
+            sql: Arc::new(Statements::new(TableName::default())),
+            claims: Arc::default(),
+        }
+    }
+
+    /// Uses another table: `table` or `schema.table`, in a schema that exists. With `_expires_at`
+    /// behind it, it names an index too.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidTableName`] unless each of the two has 1 to 48 characters out of `a-z 0-9 _` and
+    /// starts with a letter.
+    pub fn table(mut self, name: &str) -> Result<Self, InvalidTableName> {
+        self.sql = Arc::new(Statements::new(name.parse()?));
+        Ok(self)
+    }
+
+    /// Removes at most `limit` rows that have expired, and says how many. Rows that somebody has
+    /// locked, or that cannot be understood, stay.
+    ///
+    /// # Errors
+    ///
+    /// [`PostgresStoreError::Database`].
+    pub async fn sweep(&self, limit: u32) -> Result<u64, PostgresStoreError> {
+        let swept = raw_sql(self.sql.sweep(limit)).execute(&self.pool).await?;
+        Ok(swept.rows_affected())
+    }
+
+    /// Has some of what expired removed, once in a while, while nobody waits for it.
+    fn sweep_now_and_then(&self) {
+        let count = self.claims.fetch_add(1, Relaxed);
+        if !count.is_multiple_of(Self::CLAIMS_PER_SWEEP) {
+            return;
+        }
+        let Ok(runtime) = Handle::try_current() else {
+            return;
+        };
+        let store = self.clone();
+        runtime.spawn(async move {
+            if let Err(error) = store.sweep(Self::ROWS_PER_SWEEP).await {
+                trace::store_failed("sweep", &error.into());
+            }
+        });
+    }
+
+    async fn run(&self, step: SqlStr) -> Result<Answer, PostgresStoreError> {
+        Answer::of(&raw_sql(step).fetch_all(&self.pool).await?)
+    }
+
+    /// What is there. The look waits for nobody.
+    async fn look(&self, slot: &SlotKey) -> Result<Option<Row>, PostgresStoreError> {
+        Ok(self.run(self.sql.peek(slot)).await?.row())
+    }
+
+    /// What a claim says whose row is locked.
+    async fn locked(&self, slot: &SlotKey) -> Result<Claim, PostgresStoreError> {
+        Ok(match self.look(slot).await?.map(|row| row.state) {
+            Some(State::Done { record, kept: true }) => Claim::Done(record),
+            Some(State::Held { left }) => in_flight(left.max(Self::LOCKED)),
+            _ => in_flight(Self::LOCKED),
+        })
+    }
+}
+
+impl fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PostgresStore").finish_non_exhaustive()
+    }
+}
+
+impl DedupStore for PostgresStore {
+    type Error = PostgresStoreError;
+
+    async fn peek(&self, slot: &SlotKey) -> Result<Option<Record>, PostgresStoreError> {
+        Ok(match self.look(slot).await?.map(|row| row.state) {
+            Some(State::Done { record, kept: true }) => Some(record),
+            _ => None,
+        })
+    }
+
+    async fn claim(
+        &self,
+        slot: &SlotKey,
+        owner: Owner,
+        lease: Duration,
+    ) -> Result<Claim, PostgresStoreError> {
+        self.sweep_now_and_then();
+        let answer = match self.run(self.sql.claim(slot, owner, lease)).await {
+            Err(error) if error.is_locked() => return self.locked(slot).await,
+            answer => answer?,
+        };
+        let row = match answer {
+            Answer::Applied { fence, attempt } => {
+                return Ok(Claim::Granted(Held::new(owner, fence, attempt)));
+            }
+            Answer::Refused(row) => row,
+        };
+        Ok(match row.map(|row| row.state) {
+            Some(State::Done { record, .. }) => Claim::Done(record),
+            Some(State::Held { left }) => in_flight(left),
+            // It was taken when the upsert came and is free by now; the next claim decides.
+            Some(State::Released) | None => in_flight(Duration::ZERO),
+        })
+    }
+
+    /// A row that is locked is a beat that is skipped: where it is still this holder's, that is
+    /// [`Settled::Applied`] though the lease ends when it did. Nobody can take the slot while the
+    /// lock lasts, and what locks it is most likely the holder's own
+    /// [`commit_in`](crate::Delivery::commit_in).
+    async fn renew(
+        &self,
+        slot: &SlotKey,
+        held: &Held,
+        lease: Duration,
+    ) -> Result<Settled, PostgresStoreError> {
+        let applied = match self.run(self.sql.renew(slot, held, lease)).await {
+            Err(error) if error.is_locked() => {
+                let row = self.look(slot).await?;
+                row.is_some_and(|row| row.is_held_by(held))
+            }
+            answer => matches!(answer?, Answer::Applied { .. }),
+        };
+        Ok(settled(applied))
+    }
+
+    async fn commit(
+        &self,
+        slot: &SlotKey,
+        held: &Held,
+        record: &Record,
+        retain: Duration,
+    ) -> Result<Settled, PostgresStoreError> {
+        let commit = self.sql.commit(slot, held, record, retain);
+        Ok(settled(match self.run(commit).await? {
+            Answer::Applied { .. } => true,
+            Answer::Refused(row) => row.is_some_and(|row| row.is_done_by(held)),
+        }))
+    }
+
+    async fn release(&self, slot: &SlotKey, held: &Held) -> Result<Settled, PostgresStoreError> {
+        let answer = self.run(self.sql.release(slot, held)).await?;
+        Ok(settled(matches!(answer, Answer::Applied { .. })))
+    }
+}
+
+fn in_flight(remaining: Duration) -> Claim {
+    Claim::InFlight { remaining }
+}
+
+fn settled(applied: bool) -> Settled {
+    match applied {
+        true => Settled::Applied,
+        false => Settled::Lost,
+    }
+}

@@ -1,0 +1,4 @@
+UPDATE {table} AS t
+SET state = 2, record = {record}, expires_at = clock_timestamp() + {retain}
+WHERE t.slot = {slot} AND t.owner = {owner} AND t.fence = {fence} AND t.state = 1 AND {sound}
+RETURNING true AS applied, t.fence, t.attempt;

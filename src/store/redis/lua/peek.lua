@@ -1,0 +1,1 @@
+return state == '2' and record

@@ -1,0 +1,245 @@
+//! One key per slot in Redis.
+
+mod check;
+mod error;
+mod script;
+
+pub use self::{check::Eviction, error::RedisStoreError};
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use redis::{FromRedisValue, aio::ConnectionLike};
+
+use self::script::Script;
+use super::{Claim, DedupStore, Held, KEEP_FENCE, MAX_LEASE, Owner, Record, Settled, SlotKey};
+
+/// Remembers in Redis or Valkey, a Cluster of either included: for many replicas.
+///
+/// Takes any connection that the application has and that can be cloned: a `ConnectionManager` or
+/// a `ClusterConnection`, which connect again by themselves. A plain `MultiplexedConnection` does
+/// not, and after the first disconnect the layer would answer 503 until the application is started
+/// again. Cheap to clone.
+///
+/// # What it promises
+///
+/// One key per slot and one script per step, on the clock of the server, so each step is atomic.
+/// What Redis has acknowledged it may still forget: in a crash, up to a second with
+/// `appendfsync everysec` and everything without an append-only file; in a failover, what the
+/// replica had not received. A forgotten claim lets a second handler run beside the first, a
+/// forgotten record lets a later callback be handled again. So: at least once, twice rarely.
+/// Nothing acknowledged is lost. Where twice is too often, use `PostgresStore`.
+///
+/// # What the server needs
+///
+/// `maxmemory-policy noeviction` ([`check`](Self::check) looks), or an evicted claim is a
+/// forgotten claim; `appendonly yes`; scripts, so `EVALSHA` and `EVAL` in its ACL. Redis 5 or
+/// later, or Valkey.
+///
+/// # Growth
+///
+/// A key takes some 250 bytes and expires by itself: an open slot after an hour, a done one after
+/// its retention, by default [seven days](DedupStore::retention).
+///
+/// # Example
+///
+/// ```no_run
+/// use suno_callback::{SigningKey, SunoCallbackLayer, store::RedisStore};
+///
+/// # async fn demo(
+/// #     connection: redis::aio::MultiplexedConnection,
+/// # ) -> Result<(), Box<dyn std::error::Error>> {
+/// let store = RedisStore::new(connection).prefix("voices:");
+/// let _ = store.check().await?; // logs a warning where slots may be evicted
+/// let layer = SunoCallbackLayer::new(SigningKey::new("key")?, store);
+/// # let _ = layer;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct RedisStore<C> {
+    connection: C,
+    prefix: Arc<[u8]>,
+    scripts: Arc<Scripts>,
+}
+
+struct Scripts {
+    peek: Script,
+    claim: Script,
+    renew: Script,
+    commit: Script,
+    release: Script,
+}
+
+/// The text of a step, which begins with reading the slot.
+macro_rules! script {
+    ($file:literal) => {
+        Script::new(concat!(include_str!("lua/slot.lua"), include_str!($file)))
+    };
+}
+
+impl Scripts {
+    fn new() -> Self {
+        Self {
+            peek: script!("lua/peek.lua"),
+            claim: script!("lua/claim.lua"),
+            renew: script!("lua/renew.lua"),
+            commit: script!("lua/commit.lua"),
+            release: script!("lua/release.lua"),
+        }
+    }
+}
+
+impl<C> RedisStore<C> {
+    const PREFIX: &[u8] = b"suno-callback:";
+
+    /// A store whose keys begin with `suno-callback:`.
+    pub fn new(connection: C) -> Self {
+        Self {
+            connection,
+            prefix: Self::PREFIX.into(),
+            scripts: Arc::new(Scripts::new()),
+        }
+    }
+
+    /// Begins the keys with something else. 64 hexadecimal digits follow.
+    ///
+    /// Braces in it mean to a Cluster what they always mean: all keys go to one node.
+    pub fn prefix(mut self, prefix: impl AsRef<[u8]>) -> Self {
+        self.prefix = prefix.as_ref().into();
+        self
+    }
+
+    fn key(&self, slot: &SlotKey) -> Vec<u8> {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digit = |value: u8| DIGITS.get(usize::from(value & 15)).copied().unwrap_or(b'0');
+        let hex = slot.as_bytes().iter();
+        let hex = hex.flat_map(|byte| [digit(byte >> 4), digit(*byte)]);
+        self.prefix.iter().copied().chain(hex).collect()
+    }
+}
+
+impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisStore<C> {
+    async fn run<T: FromRedisValue>(
+        &self,
+        script: &Script,
+        slot: &SlotKey,
+        arguments: &[&[u8]],
+    ) -> Result<T, RedisStoreError> {
+        let mut connection = self.connection.clone();
+        let key = self.key(slot);
+        Ok(script.run(&mut connection, &key, arguments).await?)
+    }
+
+    /// Runs a step for a holder: its owner and its fence, and what the step needs besides.
+    async fn settle(
+        &self,
+        script: &Script,
+        slot: &SlotKey,
+        held: &Held,
+        arguments: [&[u8]; 2],
+    ) -> Result<Settled, RedisStoreError> {
+        let (owner, fence) = (held.owner(), held.fence().to_string());
+        let [first, second] = arguments;
+        let arguments = [owner.as_bytes(), fence.as_bytes(), first, second];
+        match self.run(script, slot, &arguments).await? {
+            1 => Ok(Settled::Applied),
+            0 => Ok(Settled::Lost),
+            _ => Err(RedisStoreError::Unreadable),
+        }
+    }
+}
+
+impl<C: ConnectionLike + Clone + Send + Sync + 'static> DedupStore for RedisStore<C> {
+    type Error = RedisStoreError;
+
+    async fn peek(&self, slot: &SlotKey) -> Result<Option<Record>, RedisStoreError> {
+        let record: Option<Vec<u8>> = self.run(&self.scripts.peek, slot, &[]).await?;
+        record.map(|bytes| to_record(&bytes)).transpose()
+    }
+
+    async fn claim(
+        &self,
+        slot: &SlotKey,
+        owner: Owner,
+        lease: Duration,
+    ) -> Result<Claim, RedisStoreError> {
+        let times = [lease, KEEP_FENCE, MAX_LEASE].map(millis);
+        let [lease, keep, longest] = times.each_ref().map(String::as_bytes);
+        let arguments = [owner.as_bytes(), lease, keep, longest];
+        let answer: Vec<Vec<u8>> = self.run(&self.scripts.claim, slot, &arguments).await?;
+        let answer: Vec<&[u8]> = answer.iter().map(Vec::as_slice).collect();
+        match *answer {
+            [b"granted", fence, attempt] => {
+                let held = Held::new(owner, number(fence)?, number(attempt)?);
+                Ok(Claim::Granted(held))
+            }
+            [b"held", left] => Ok(Claim::InFlight {
+                remaining: Duration::from_millis(number(left)?),
+            }),
+            [b"done", record] => Ok(Claim::Done(to_record(record)?)),
+            _ => Err(RedisStoreError::Unreadable),
+        }
+    }
+
+    async fn renew(
+        &self,
+        slot: &SlotKey,
+        held: &Held,
+        lease: Duration,
+    ) -> Result<Settled, RedisStoreError> {
+        let times = [lease, KEEP_FENCE].map(millis);
+        let arguments = times.each_ref().map(String::as_bytes);
+        self.settle(&self.scripts.renew, slot, held, arguments)
+            .await
+    }
+
+    async fn commit(
+        &self,
+        slot: &SlotKey,
+        held: &Held,
+        record: &Record,
+        retain: Duration,
+    ) -> Result<Settled, RedisStoreError> {
+        let retain = millis(retain);
+        let arguments = [record.as_bytes(), retain.as_bytes()];
+        self.settle(&self.scripts.commit, slot, held, arguments)
+            .await
+    }
+
+    async fn release(&self, slot: &SlotKey, held: &Held) -> Result<Settled, RedisStoreError> {
+        let keep = millis(KEEP_FENCE);
+        let arguments = [keep.as_bytes(), b""];
+        self.settle(&self.scripts.release, slot, held, arguments)
+            .await
+    }
+
+    /// Seven days.
+    fn retention(&self) -> Duration {
+        Duration::from_secs(7 * 24 * 3600)
+    }
+}
+
+impl<C> fmt::Debug for RedisStore<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let prefix = String::from_utf8_lossy(&self.prefix);
+        f.debug_struct("RedisStore")
+            .field("prefix", &prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whole milliseconds, at least one and at most a century: more than that means for ever.
+fn millis(span: Duration) -> String {
+    const CENTURY: u128 = 100 * 365 * 24 * 3600 * 1000;
+    span.as_millis().clamp(1, CENTURY).to_string()
+}
+
+fn number<T: std::str::FromStr>(text: &[u8]) -> Result<T, RedisStoreError> {
+    let text = std::str::from_utf8(text).ok();
+    let number = text.and_then(|text| text.parse().ok());
+    number.ok_or(RedisStoreError::Unreadable)
+}
+
+fn to_record(bytes: &[u8]) -> Result<Record, RedisStoreError> {
+    Record::try_from(bytes).map_err(|_| RedisStoreError::Unreadable)
+}

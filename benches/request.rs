@@ -6,6 +6,8 @@
 //! cargo bench --bench request -- --gate   # the table; fails unless the layer is the cheaper one
 //! ```
 //!
+//! `--once NAME` runs one batch of one variant and nothing else, for counting instructions.
+//!
 //! The table is overhead: each variant less its own bare inner service, measured in turns within
 //! one run, the minimum of many rounds. Read ratios, not nanoseconds.
 
@@ -380,6 +382,12 @@ fn main() {
     let runtime = runtime.expect("a runtime");
     let _inside = runtime.enter();
     let variants = variants();
+    if let Some(name) = std::env::args().skip_while(|it| it != "--once").nth(1) {
+        for variant in variants.iter().filter(|variant| variant.name == name) {
+            (variant.run)(&variant.templates);
+        }
+        return;
+    }
     let has = |flag: &str| std::env::args().any(|argument| argument == flag);
     if !has("--table") && !has("--gate") {
         criterion(&variants);

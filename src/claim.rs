@@ -9,7 +9,7 @@ use crate::{
     conflict::Conflict,
     delivery::{Delivery, Trust, Via},
     drain::Permit,
-    event::Meaning,
+    event::{Meaning, VoiceEvent},
     milestone::Memory,
     panic,
     pipeline::{Arrival, Pipeline},
@@ -88,19 +88,51 @@ impl<D: DedupStore> Pipeline<D> {
     async fn check(&self, arrival: &mut Arrival) -> Result<(), Answer> {
         let confirmer = self
             .confirmer
-            .as_ref()
+            .as_deref()
             .filter(|_| self.wants_truth(arrival));
         if arrival.is_success() && confirmer.is_none() {
             return Ok(());
         }
         let success = self.namespace.success(&arrival.event);
-        if let Some(record) = self.peek(&success, arrival.deadline).await? {
-            return Err(self.known(arrival, &record, true));
+        match (self.peek(&success, arrival.deadline).await?, confirmer) {
+            (None, None) => Ok(()),
+            (None, Some(confirmer)) => self.confirm(confirmer, arrival).await,
+            (Some(record), None) => Err(self.known(arrival, &record, true)),
+            (Some(record), Some(confirmer)) => Err(self.settle(confirmer, arrival, &record).await),
         }
-        match confirmer {
-            Some(confirmer) => self.confirm(confirmer, arrival).await,
-            None => Ok(()),
+    }
+
+    /// The answer to an event of a task that has succeeded. One that names another voice is
+    /// settled by the provider's record, unless what stands came from there already.
+    async fn settle(
+        &self,
+        confirmer: &Confirmer,
+        arrival: &mut Arrival,
+        record: &Record,
+    ) -> Answer {
+        let memory = arrival.memory();
+        let differs = |first: &Memory| arrival.is_success() && !first.agrees_with(&memory);
+        let Some(first) = Memory::from_record(record).filter(differs) else {
+            return self.known(arrival, record, true);
+        };
+        if first.trust == Trust::Confirmed {
+            return Answer::Received(Disposition::Late);
         }
+        if let Some(truth) = self.truth(confirmer, arrival).await {
+            arrival.take(truth);
+        }
+        if arrival.is_success() {
+            return self.known(arrival, record, true);
+        }
+        // The handler was given a success that the provider knows nothing of.
+        self.report(arrival, &first);
+        Answer::Received(Disposition::Conflict)
+    }
+
+    async fn truth(&self, confirmer: &Confirmer, arrival: &Arrival) -> Option<VoiceEvent> {
+        confirmer
+            .truth(&arrival.event, self.times.confirm, arrival.deadline)
+            .await
     }
 
     fn wants_truth(&self, arrival: &Arrival) -> bool {
@@ -121,9 +153,8 @@ impl<D: DedupStore> Pipeline<D> {
     }
 
     async fn confirm(&self, confirmer: &Confirmer, arrival: &mut Arrival) -> Result<(), Answer> {
-        if let Some(truth) = confirmer.truth(&arrival.event, arrival.deadline).await {
-            arrival.event = truth;
-            arrival.origin.trust = Trust::Confirmed;
+        if let Some(truth) = self.truth(confirmer, arrival).await {
+            arrival.take(truth);
             return Ok(());
         }
         trace::unconfirmed(arrival);

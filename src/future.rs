@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, request::Parts};
+use http::{Request, Response, header::CONTENT_LENGTH, request::Parts};
 use http_body::Body;
 use http_body_util::Full;
 use pin_project_lite::pin_project;
@@ -17,6 +17,7 @@ use tower::Service;
 use crate::{
     body::ReadBody,
     claim::{Answer, Grant},
+    delivery::Trust,
     detach::Detachable,
     gate::Proof,
     pipeline::{Arrival, Pipeline},
@@ -210,7 +211,7 @@ where
             return Poll::Pending;
         };
         let arrival = grant.arrival.clone();
-        let request = Request::from_parts(work.head, Full::new(std::mem::take(body)));
+        let request = handler_request(work.head, &grant, std::mem::take(body));
         Poll::Ready(Self::Running {
             handling: Detachable::new(work.pipeline.handle(grant, work.inner, request)),
             alarm: Alarm::at(arrival.deadline),
@@ -240,6 +241,20 @@ where
         trace::answered(arrival, answer);
         Poll::Ready(Ok(reply::refused(Rejection::StillRunning)))
     }
+}
+
+/// The exact bytes that arrived, unless the provider's record replaced what they claim: then nothing
+/// of them reaches the handler.
+fn handler_request(mut head: Parts, grant: &Grant, body: Bytes) -> Request<Full<Bytes>> {
+    let arrival = &grant.arrival;
+    if arrival.origin.trust != Trust::Confirmed {
+        return Request::from_parts(head, Full::new(body));
+    }
+    let record = Bytes::copy_from_slice(arrival.event.body().as_bytes());
+    if head.headers.contains_key(CONTENT_LENGTH) {
+        head.headers.insert(CONTENT_LENGTH, record.len().into());
+    }
+    Request::from_parts(head, Full::new(record))
 }
 
 impl<B, S, D, H, E> fmt::Debug for ResponseFuture<B, S, D, H, E> {

@@ -4,7 +4,7 @@ use tower::Layer;
 
 use crate::{
     clock::{Clock, SystemClock},
-    confirm::{Confirm, Confirmer, ErasedConfirm, Unconfirmed, UnconfirmedHook},
+    confirm::{Confirm, Confirmer, Unconfirmed, UnconfirmedHook},
     conflict::{Conflict, ConflictHook},
     drain::Drain,
     event::{CallbackKind, VoiceEvent},
@@ -52,7 +52,7 @@ struct Options {
     namespace: Arc<str>,
     times: Times,
     limits: Limits,
-    confirm: Option<Arc<dyn ErasedConfirm>>,
+    confirmer: Option<Arc<Confirmer>>,
     confirm_phrases: bool,
     unconfirmed: Unconfirmed,
     on_unconfirmed: Option<UnconfirmedHook>,
@@ -89,7 +89,7 @@ impl<D: DedupStore> SunoCallbackLayer<D> {
                 namespace: "".into(),
                 times,
                 limits,
-                confirm: None,
+                confirmer: None,
                 confirm_phrases: false,
                 unconfirmed: Unconfirmed::default(),
                 on_unconfirmed: None,
@@ -141,6 +141,9 @@ impl<D> SunoCallbackLayer<D> {
     /// services that were made already keep theirs.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.twins = Arc::new(Twins::new(limits.clone()));
+        if let Some(confirmer) = &mut self.options.confirmer {
+            *confirmer = Arc::new(confirmer.bounded(limits.questions));
+        }
         self.options.limits = limits;
         self
     }
@@ -154,7 +157,8 @@ impl<D> SunoCallbackLayer<D> {
     /// Asks the provider before an outcome is handed over: a success, a failure, or an event that
     /// contradicts itself.
     pub fn confirm(mut self, confirm: impl Confirm) -> Self {
-        self.options.confirm = Some(Arc::new(confirm));
+        let confirmer = Confirmer::new(Arc::new(confirm), self.options.limits.questions);
+        self.options.confirmer = Some(Arc::new(confirmer));
         self
     }
 
@@ -201,14 +205,12 @@ impl<D> SunoCallbackLayer<D> {
             namespace,
             times,
             limits,
-            confirm,
+            confirmer,
             confirm_phrases,
             unconfirmed,
             on_unconfirmed,
             on_conflict,
         } = self.options.clone();
-        let confirmer =
-            confirm.map(|source| Confirmer::new(source, times.confirm, limits.questions));
         Pipeline {
             gate,
             kind,

@@ -30,7 +30,7 @@ pub(crate) struct Pipeline<D> {
     pub(crate) limits: Limits,
     pub(crate) twins: Arc<Twins>,
     pub(crate) drain: Drain,
-    pub(crate) confirmer: Option<Confirmer>,
+    pub(crate) confirmer: Option<Arc<Confirmer>>,
     pub(crate) confirm_phrases: bool,
     pub(crate) unconfirmed: Unconfirmed,
     pub(crate) on_unconfirmed: Option<UnconfirmedHook>,
@@ -49,6 +49,12 @@ pub(crate) struct Arrival {
 impl Arrival {
     pub(crate) fn is_success(&self) -> bool {
         self.event.meaning() == Meaning::Ready
+    }
+
+    /// Replaces what was claimed by what the provider's record says.
+    pub(crate) fn take(&mut self, truth: VoiceEvent) {
+        self.event = truth;
+        self.origin.trust = Trust::Confirmed;
     }
 
     pub(crate) fn memory(&self) -> Memory {

@@ -14,6 +14,8 @@
 mod body;
 mod caller;
 mod claim;
+#[cfg(feature = "client")]
+pub mod client;
 mod clock;
 mod confirm;
 mod conflict;
@@ -63,5 +65,7 @@ pub use self::{
     times::{InvalidTimes, Limits, Times},
 };
 
+#[cfg(feature = "client")]
+pub use self::client::{Reconciler, VoiceClient};
 #[cfg(feature = "axum")]
 pub use self::extract::LayerMissing;

@@ -84,6 +84,23 @@ impl<D> Pipeline<D> {
         })
     }
 
+    /// A record that a poll found.
+    #[cfg(feature = "client")]
+    pub(crate) fn polled(&self, record: VoiceEvent) -> Arrival {
+        let began = Instant::now();
+        Arrival {
+            event: record,
+            origin: Origin {
+                trust: Trust::Confirmed,
+                via: Via::Poll,
+                key_label: None,
+                signed_at: None,
+            },
+            began,
+            deadline: began + self.times.reply_deadline,
+        }
+    }
+
     fn origin(&self, proof: &Proof, claims: &Claims<'_>) -> Result<Origin, Rejection> {
         let (trust, key_label, signed_at) = match (&self.gate.credentials, proof) {
             (

@@ -54,6 +54,22 @@ async fn or_alarm<F: Future>(future: F, set: impl Fn() -> Alarm) -> Option<F::Ou
     .await
 }
 
+/// Completes when one of the two does, and drops neither.
+#[cfg(feature = "client")]
+pub(crate) async fn either<A, B>(mut a: Pin<&mut A>, mut b: Pin<&mut B>)
+where
+    A: Future,
+    B: Future,
+{
+    poll_fn(
+        |cx| match a.as_mut().poll(cx).is_ready() || b.as_mut().poll(cx).is_ready() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        },
+    )
+    .await
+}
+
 /// Pauses that double up to a longest one, each shortened by up to a quarter so that those who wait
 /// for the same thing do not come back together.
 pub(crate) struct Backoff {

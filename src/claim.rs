@@ -3,12 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use http::Response;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::{
-    confirm::{Confirmer, Unconfirmed},
     conflict::Conflict,
-    delivery::{self, Delivery, Via},
+    delivery::{self, Delivery},
     event::Meaning,
     milestone::Memory,
     panic,
@@ -16,7 +15,7 @@ use crate::{
     random,
     rejection::Rejection,
     reply::{self, Disposition, ResponseBody},
-    store::{Claim, DedupStore, Held, Owner, Record, SlotKey},
+    store::{Claim, DedupStore, Held, Owner, Record},
     timer::{Backoff, by},
     trace,
     twins::{Lead, Left, Turn},
@@ -48,16 +47,7 @@ impl<D: DedupStore> Pipeline<D> {
     /// Decides about an event. Nothing is held before the grant is returned, so dropping the future
     /// costs at most one lease: that of a claim whose answer was under way.
     pub(crate) async fn decide(&self, arrival: &Arc<Arrival>) -> Result<Grant, Answer> {
-        let confirmer = self
-            .confirmer
-            .as_ref()
-            .filter(|_| self.wants_truth(arrival));
-        if confirmer.is_some() || !arrival.is_success() {
-            self.check_success(arrival).await?;
-        }
-        if let Some(confirmer) = confirmer {
-            Box::pin(self.confirm(confirmer, arrival)).await?;
-        }
+        self.check(arrival).await?;
         let (lead, held) = self.claim(arrival).await?;
         let delivery = Delivery(Arc::new(delivery::Shared {
             slot: *lead.slot(),
@@ -78,49 +68,6 @@ impl<D: DedupStore> Pipeline<D> {
                 outcome.unwrap_or_else(|| self.store.retention())
             }
             _ => self.times.retain_progress,
-        }
-    }
-
-    /// Once a task has succeeded, the rest of it is late, and nobody has to be asked about it.
-    async fn check_success(&self, arrival: &Arrival) -> Result<(), Answer> {
-        let slot = self.namespace.success(arrival.event());
-        match self.peek(&slot, arrival.deadline).await? {
-            Some(record) if arrival.is_success() => Err(self.known(arrival, &record)),
-            Some(_) => Err(Answer::Received(Disposition::Late)),
-            None => Ok(()),
-        }
-    }
-
-    async fn peek(&self, slot: &SlotKey, deadline: Instant) -> Result<Option<Record>, Answer> {
-        if let Some(record) = self.twins.handled(slot) {
-            return Ok(Some(record));
-        }
-        let peeked = self.store("peek", deadline, || self.store.peek(slot)).await;
-        peeked.ok_or(Answer::Refused(Rejection::StoreUnavailable))
-    }
-
-    fn wants_truth(&self, arrival: &Arrival) -> bool {
-        let wanted = match arrival.event().meaning() {
-            Meaning::Ready | Meaning::Failed | Meaning::Inconsistent(_) => true,
-            Meaning::PhraseReady => self.confirm_phrases,
-            Meaning::Pending => false,
-        };
-        wanted && arrival.via() == Via::Callback
-    }
-
-    /// Asks the provider. What is true replaces what arrived, and chooses the slot.
-    async fn confirm(&self, confirmer: &Confirmer, arrival: &Arrival) -> Result<(), Answer> {
-        if let Some(truth) = confirmer.truth(arrival.event(), arrival.deadline).await {
-            arrival.confirm(truth);
-            return Ok(());
-        }
-        trace::unconfirmed(arrival);
-        if let Some(hook) = &self.on_unconfirmed {
-            panic::caught("on_unconfirmed", || hook(arrival.event()));
-        }
-        match self.unconfirmed {
-            Unconfirmed::Deliver => Ok(()),
-            Unconfirmed::Refuse => Err(Answer::Refused(Rejection::Unconfirmed)),
         }
     }
 
@@ -198,7 +145,7 @@ impl<D: DedupStore> Pipeline<D> {
     const SHORTEST_POLL: Duration = Duration::from_millis(10);
 
     /// The answer to an event whose slot is done with `record`.
-    fn known(&self, arrival: &Arrival, record: &Record) -> Answer {
+    pub(crate) fn known(&self, arrival: &Arrival, record: &Record) -> Answer {
         let Some(first) = Memory::from_record(record) else {
             // Not ours to guess: it may be of a later version, or the store is damaged.
             trace::record_unreadable(arrival);
@@ -211,7 +158,7 @@ impl<D: DedupStore> Pipeline<D> {
         Answer::Received(Disposition::Conflict)
     }
 
-    fn report(&self, arrival: &Arrival, first: &Memory) {
+    pub(crate) fn report(&self, arrival: &Arrival, first: &Memory) {
         let pair = arrival.signed_at().zip(first.signed_at);
         let conflict = Conflict {
             event: arrival.event().clone(),

@@ -10,12 +10,12 @@ use std::{
 };
 
 use tokio::{
-    sync::{OnceCell, Semaphore},
+    sync::{Semaphore, watch},
     time::{Instant, sleep_until},
 };
 
 use crate::{
-    event::{Meaning, TaskId, VoiceEvent},
+    event::{CallbackKind, Meaning, TaskId, VoiceEvent},
     timer::by,
 };
 
@@ -30,7 +30,8 @@ use crate::{
 ///
 /// # Cancellation safety
 ///
-/// The layer drops the future when time is up or when everybody who waited has gone.
+/// The layer drops the future when the time for confirming is up. It runs on a task of its own, so
+/// a sender who hangs up does not end it, and cannot have it started again.
 ///
 /// # Example
 ///
@@ -54,8 +55,8 @@ use crate::{
 /// # let _ = CallbackKind::Generate;
 /// ```
 pub trait Confirm: Send + Sync + 'static {
-    /// Asks once. The layer bounds the time, repeats a [`Confirmation::Pending`], and does the
-    /// sharing.
+    /// Asks once. The layer bounds the time, repeats a [`Confirmation::Pending`] each second and a
+    /// [`Confirmation::Unavailable`] once, and does the sharing.
     fn confirm(&self, claimed: &VoiceEvent) -> impl Future<Output = Confirmation> + Send;
 }
 
@@ -88,89 +89,135 @@ pub(crate) type UnconfirmedHook = Arc<dyn Fn(&VoiceEvent) + Send + Sync>;
 /// The step `confirm`: a [`Confirm`] with what keeps a flood of callbacks off the provider's API.
 pub(crate) struct Confirmer {
     source: Arc<dyn ErasedConfirm>,
-    questions: Mutex<HashMap<TaskId, Arc<Question>>>,
-    open: Semaphore,
-    budget: Duration,
+    questions: Mutex<HashMap<Subject, Arc<Question>>>,
+    open: Arc<Semaphore>,
 }
 
-/// One question about one task.
-#[derive(Default)]
-struct Question {
-    answer: OnceCell<(Confirmation, Instant)>,
-}
+/// What a question is about. Layers of both kinds may share one confirmer.
+type Subject = (CallbackKind, TaskId);
+
+/// One question: asked by a task of its own, so that whoever hangs up and comes again finds it
+/// under way instead of asking anew.
+struct Question(watch::Sender<Option<Answer>>);
+
+type Answer = (Confirmation, Instant);
 
 impl Confirmer {
-    /// How long an answer is used again, and the pause before a record that is pending is fetched
-    /// once more.
+    /// How long an answer is used again, and the pause before the next question about the task.
     const FRESH: Duration = Duration::from_secs(1);
 
-    pub(crate) fn new(source: Arc<dyn ErasedConfirm>, budget: Duration, open: usize) -> Self {
+    /// How often the provider is asked once more after it could not be asked.
+    const RETRIES: usize = 1;
+
+    pub(crate) fn new(source: Arc<dyn ErasedConfirm>, open: usize) -> Self {
         Self {
             source,
             questions: Mutex::default(),
-            open: Semaphore::new(open),
-            budget,
+            open: Arc::new(Semaphore::new(open.min(Semaphore::MAX_PERMITS))),
         }
     }
 
-    /// The truth about the task of `claimed`, or `None` when it is not known in time.
+    /// The same source under another bound.
+    pub(crate) fn bounded(&self, open: usize) -> Self {
+        Self::new(Arc::clone(&self.source), open)
+    }
+
+    /// The truth about the task of `claimed`, or `None` when it is not known within `budget`.
     pub(crate) async fn truth(
         &self,
         claimed: &VoiceEvent,
+        budget: Duration,
         deadline: Instant,
     ) -> Option<VoiceEvent> {
-        let end = deadline.min(Instant::now() + self.budget);
+        let end = deadline.min(Instant::now() + budget);
+        let mut retries = Self::RETRIES;
         loop {
-            let (answer, at) = by(end, self.ask(claimed)).await?;
+            let question = self.question(claimed, budget);
+            let (answer, at) = by(end, question.answer()).await??;
             match answer {
                 Confirmation::Confirmed(event) if settles(&event, claimed) => return Some(event),
                 Confirmation::Confirmed(_) | Confirmation::Pending => {}
-                Confirmation::Unavailable => return None,
+                Confirmation::Unavailable => retries = retries.checked_sub(1)?,
             }
             by(end, sleep_until(at + Self::FRESH)).await?;
         }
     }
 
-    /// One answer, shared with everybody who asks about the same task.
-    async fn ask(&self, claimed: &VoiceEvent) -> (Confirmation, Instant) {
-        let question = self.question(claimed.task_id());
-        let answer = question.answer.get_or_init(|| async {
-            let Ok(_open) = self.open.try_acquire() else {
-                return (Confirmation::Unavailable, Instant::now());
-            };
-            let answer = self.source.confirm_erased(claimed).await;
-            (answer, Instant::now())
-        });
-        answer.await.clone()
-    }
-
-    fn question(&self, task: &TaskId) -> Arc<Question> {
+    /// The question about this task that is open or was just answered, or a new one.
+    fn question(&self, claimed: &VoiceEvent, budget: Duration) -> Arc<Question> {
+        let subject = (claimed.kind(), claimed.task_id().unshared());
         let mut questions = self
             .questions
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(question) = questions.get(task).filter(|it| it.is_usable()) {
+        if let Some(question) = questions.get(&subject).filter(|it| it.is_usable()) {
             return Arc::clone(question);
         }
         // A map that has to grow first forgets what nobody would use.
         if questions.len() == questions.capacity() {
-            questions.retain(|_, question| question.is_in_use());
+            questions.retain(|_, question| question.is_usable());
         }
-        let question = Arc::<Question>::default();
-        questions.insert(task.clone(), Arc::clone(&question));
+        let question = Arc::new(Question(watch::Sender::new(None)));
+        questions.insert(subject, Arc::clone(&question));
+        drop(questions);
+        self.ask(Asking::new(&question), claimed.clone(), budget);
         question
+    }
+
+    fn ask(&self, asking: Asking, claimed: VoiceEvent, budget: Duration) {
+        let Ok(open) = Arc::clone(&self.open).try_acquire_owned() else {
+            return;
+        };
+        let source = Arc::clone(&self.source);
+        let end = Instant::now() + budget;
+        tokio::spawn(async move {
+            let answer = by(end, source.confirm_erased(&claimed)).await;
+            drop(open);
+            asking.end(answer.unwrap_or(Confirmation::Unavailable));
+        });
     }
 }
 
 impl Question {
-    fn is_usable(&self) -> bool {
-        let fresh = |(_, at): &(_, Instant)| at.elapsed() < Confirmer::FRESH;
-        self.answer.get().is_none_or(fresh)
+    /// `None` never comes: whoever asks keeps the sender.
+    async fn answer(&self) -> Option<Answer> {
+        let mut answers = self.0.subscribe();
+        answers.wait_for(Option::is_some).await.ok()?.clone()
     }
 
-    fn is_in_use(self: &Arc<Self>) -> bool {
-        let somebody_asks = Arc::strong_count(self) > 1;
-        somebody_asks || self.answer.initialized() && self.is_usable()
+    fn is_usable(&self) -> bool {
+        let answer = self.0.borrow();
+        answer
+            .as_ref()
+            .is_none_or(|(_, at)| at.elapsed() < Confirmer::FRESH)
+    }
+}
+
+/// Answers its question when it is dropped, so that a panic or the end of the runtime leaves
+/// nobody waiting.
+struct Asking {
+    question: Arc<Question>,
+    answer: Confirmation,
+}
+
+impl Asking {
+    fn new(question: &Arc<Question>) -> Self {
+        Self {
+            question: Arc::clone(question),
+            answer: Confirmation::Unavailable,
+        }
+    }
+
+    fn end(mut self, answer: Confirmation) {
+        self.answer = answer;
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        let answer = std::mem::replace(&mut self.answer, Confirmation::Unavailable);
+        let answer = (answer, Instant::now());
+        self.question.0.send_replace(Some(answer));
     }
 }
 

@@ -12,7 +12,9 @@ use crate::{
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Conflict {
-    /// What arrived and was not handed to the handler.
+    /// What arrived and was not handed to the handler. Where a [`Confirm`](crate::Confirm) is set
+    /// and answers, it is what the provider's record says, and then the event that was handled is
+    /// the wrong one; the record may even deny that the task succeeded at all.
     pub event: VoiceEvent,
     /// Whether it came under the very header pair of the success that stands: a strong sign of a
     /// forgery. `None` where nothing is signed.

@@ -116,6 +116,12 @@ impl Drain {
         Permit(self.clone())
     }
 
+    /// Completes when nothing new may start.
+    #[cfg(feature = "client")]
+    pub(crate) async fn closed(&self) {
+        self.until(|| self.is_closed()).await;
+    }
+
     /// Completes when what runs has to end.
     pub(crate) async fn ending(&self) {
         self.until(|| self.is_ending()).await;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, header::CONTENT_LENGTH};
 use http_body_util::Full;
 use tokio::{
     task::unconstrained,
@@ -21,6 +21,7 @@ use tower::Service;
 use crate::{
     caller::Caller,
     claim::Grant,
+    delivery::{Delivery, Trust, Via},
     drain::Permit,
     panic::Panicked,
     pipeline::{Arrival, Pipeline, noted},
@@ -57,8 +58,7 @@ impl<D: DedupStore> Pipeline<D> {
         arrival.granted.store(true, Release);
         let granted = Instant::now();
         if let Some(request) = caller.as_mut().request_mut() {
-            request.extensions_mut().insert(arrival.event().clone());
-            request.extensions_mut().insert(grant.delivery.clone());
+            prepare(request, &grant.delivery);
         }
         let ended = self.drive(&grant, granted, caller).await;
         let how = self.settle(grant, permit, ended.is_success()).await;
@@ -244,6 +244,21 @@ impl<D: DedupStore> Pipeline<D> {
             now => now + self.times.store_operation,
         }
     }
+}
+
+/// Gives the handler its event. Its request has the exact bytes that arrived, unless the provider's
+/// record replaced what they claim: then nothing of them reaches the handler.
+fn prepare(request: &mut HandlerRequest, delivery: &Delivery) {
+    let event = delivery.0.arrival.event();
+    if delivery.via() == Via::Callback && delivery.trust() == Trust::Confirmed {
+        let record = Bytes::copy_from_slice(event.body().as_bytes());
+        if let Some(length) = request.headers_mut().get_mut(CONTENT_LENGTH) {
+            *length = record.len().into();
+        }
+        *request.body_mut() = Full::new(record);
+    }
+    request.extensions_mut().insert(event.clone());
+    request.extensions_mut().insert(delivery.clone());
 }
 
 /// How the handler ended.

@@ -4,7 +4,7 @@ use tower::Layer;
 
 use crate::{
     clock::{Clock, SystemClock},
-    confirm::{Confirm, Confirmer, ErasedConfirm, Unconfirmed, UnconfirmedHook},
+    confirm::{Confirm, Confirmer, Unconfirmed},
     conflict::{Conflict, ConflictHook},
     drain::Drain,
     event::{CallbackKind, VoiceEvent},
@@ -39,24 +39,8 @@ use crate::{
 /// ```
 #[derive(Debug)]
 pub struct SunoCallbackLayer<D> {
-    store: Arc<D>,
-    twins: Arc<Twins>,
-    drain: Drain,
-    options: Options,
-}
-
-#[derive(Clone)]
-struct Options {
-    gate: Gate,
-    kind: CallbackKind,
-    namespace: Arc<str>,
-    times: Times,
-    limits: Limits,
-    confirm: Option<Arc<dyn ErasedConfirm>>,
-    confirm_phrases: bool,
-    unconfirmed: Unconfirmed,
-    on_unconfirmed: Option<UnconfirmedHook>,
-    on_conflict: Option<ConflictHook>,
+    /// Ready to be shared: axum may apply a layer to every request.
+    pipeline: Arc<Pipeline<D>>,
 }
 
 impl<D: DedupStore> SunoCallbackLayer<D> {
@@ -74,27 +58,28 @@ impl<D: DedupStore> SunoCallbackLayer<D> {
     }
 
     fn with(credentials: Credentials, store: D) -> Self {
-        let (times, limits) = (Times::default(), Limits::default());
-        Self {
-            store: Arc::new(store),
-            twins: Arc::new(Twins::new(limits.clone())),
-            drain: Drain::new(),
-            options: Options {
-                gate: Gate {
-                    credentials,
-                    tolerance: times.tolerance,
-                    clock: Arc::new(SystemClock),
-                },
-                kind: CallbackKind::default(),
-                namespace: "".into(),
-                times,
-                limits,
-                confirm: None,
-                confirm_phrases: false,
-                unconfirmed: Unconfirmed::default(),
-                on_unconfirmed: None,
-                on_conflict: None,
+        let (times, limits, kind) = (Times::default(), Limits::default(), CallbackKind::default());
+        let pipeline = Pipeline {
+            gate: Gate {
+                credentials,
+                tolerance: times.tolerance,
+                clock: Arc::new(SystemClock),
             },
+            kind,
+            namespace: Namespace::new("", kind),
+            store: Arc::new(store),
+            times,
+            twins: Arc::new(Twins::new(limits.clone())),
+            limits,
+            drain: Drain::new(),
+            confirmer: None,
+            confirm_phrases: false,
+            unconfirmed: Unconfirmed::default(),
+            on_unconfirmed: None,
+            on_conflict: None,
+        };
+        Self {
+            pipeline: Arc::new(pipeline),
         }
     }
 }
@@ -105,24 +90,26 @@ impl<D> SunoCallbackLayer<D> {
     ///
     /// The provider has no overlap of its own: callbacks that are under way at the change are
     /// signed with the old key.
-    pub fn also_accept(mut self, key: SigningKey) -> Self {
-        if let Credentials::Signed(keys) = &mut self.options.gate.credentials {
-            keys.push(key);
-        }
-        self
+    pub fn also_accept(self, key: SigningKey) -> Self {
+        self.with_change(|it| {
+            if let Credentials::Signed(keys) = &mut it.gate.credentials {
+                keys.push(key);
+            }
+        })
     }
 
     /// Which callback this route receives. Default [`CallbackKind::Generate`].
-    pub fn kind(mut self, kind: CallbackKind) -> Self {
-        self.options.kind = kind;
-        self
+    pub fn kind(self, kind: CallbackKind) -> Self {
+        self.with_change(|it| {
+            it.namespace = it.namespace.of_kind(kind);
+            it.kind = kind;
+        })
     }
 
     /// Separates the slots of this layer from those of another handler on the same store. Default:
     /// the empty namespace.
-    pub fn namespace(mut self, namespace: impl Into<Arc<str>>) -> Self {
-        self.options.namespace = namespace.into();
-        self
+    pub fn namespace(self, namespace: impl AsRef<str>) -> Self {
+        self.with_change(|it| it.namespace = Namespace::new(namespace.as_ref(), it.kind))
     }
 
     /// Changes how long everything may take.
@@ -130,100 +117,76 @@ impl<D> SunoCallbackLayer<D> {
     /// # Errors
     ///
     /// [`InvalidTimes`] when the times do not go together; see [`Times::check`].
-    pub fn times(mut self, times: Times) -> Result<Self, InvalidTimes> {
+    pub fn times(self, times: Times) -> Result<Self, InvalidTimes> {
         times.check()?;
-        self.options.gate.tolerance = times.tolerance;
-        self.options.times = times;
-        Ok(self)
+        Ok(self.with_change(|it| {
+            it.gate.tolerance = times.tolerance;
+            it.times = times;
+        }))
     }
 
-    /// Changes how much of everything there may be. Comes before the first use of the layer:
-    /// services that were made already keep theirs.
-    pub fn limits(mut self, limits: Limits) -> Self {
-        self.twins = Arc::new(Twins::new(limits.clone()));
-        self.options.limits = limits;
-        self
+    /// Changes how much of everything there may be.
+    ///
+    /// Comes before the layer is used: services that it has made keep a table of running events of
+    /// their own.
+    pub fn limits(self, limits: Limits) -> Self {
+        self.with_change(|it| {
+            it.twins = Arc::new(Twins::new(limits.clone()));
+            let confirmer = it.confirmer.take();
+            it.confirmer = confirmer.map(|it| Arc::new(it.bounded(limits.questions)));
+            it.limits = limits;
+        })
     }
 
     /// Compares signatures with another clock than the system's: for tests.
-    pub fn clock(mut self, clock: impl Clock) -> Self {
-        self.options.gate.clock = Arc::new(clock);
-        self
+    pub fn clock(self, clock: impl Clock) -> Self {
+        self.with_change(|it| it.gate.clock = Arc::new(clock))
     }
 
     /// Asks the provider before an outcome is handed over: a success, a failure, or an event that
     /// contradicts itself.
-    pub fn confirm(mut self, confirm: impl Confirm) -> Self {
-        self.options.confirm = Some(Arc::new(confirm));
-        self
+    pub fn confirm(self, confirm: impl Confirm) -> Self {
+        self.with_change(|it| {
+            let confirmer = Confirmer::new(Arc::new(confirm), it.limits.questions);
+            it.confirmer = Some(Arc::new(confirmer));
+        })
     }
 
     /// Asks also before a ready phrase is handed over. It costs the phrase some of its short life.
-    pub fn confirm_phrases(mut self) -> Self {
-        self.options.confirm_phrases = true;
-        self
+    pub fn confirm_phrases(self) -> Self {
+        self.with_change(|it| it.confirm_phrases = true)
     }
 
     /// What happens to an outcome that could not be confirmed. Default: [`Unconfirmed::Refuse`].
-    pub fn unconfirmed(mut self, unconfirmed: Unconfirmed) -> Self {
-        self.options.unconfirmed = unconfirmed;
-        self
+    pub fn unconfirmed(self, unconfirmed: Unconfirmed) -> Self {
+        self.with_change(|it| it.unconfirmed = unconfirmed)
     }
 
     /// Calls `hook` with every claim that could not be confirmed, whatever then happens to it: a
     /// place to have the task watched. Must be quick; a panic in it is caught.
-    pub fn on_unconfirmed(mut self, hook: impl Fn(&VoiceEvent) + Send + Sync + 'static) -> Self {
-        self.options.on_unconfirmed = Some(Arc::new(hook));
-        self
+    pub fn on_unconfirmed(self, hook: impl Fn(&VoiceEvent) + Send + Sync + 'static) -> Self {
+        self.with_change(|it| it.on_unconfirmed = Some(Arc::new(hook)))
     }
 
     /// Calls `hook` when a task succeeds a second time with another voice, instead of logging it as
     /// an error. Must be quick; a panic in it is caught.
-    pub fn on_conflict(mut self, hook: impl Fn(&Conflict) + Send + Sync + 'static) -> Self {
-        self.options.on_conflict = Some(ConflictHook(Arc::new(hook)));
-        self
+    pub fn on_conflict(self, hook: impl Fn(&Conflict) + Send + Sync + 'static) -> Self {
+        self.with_change(|it| it.on_conflict = Some(ConflictHook(Arc::new(hook))))
     }
 
     /// The handle that ends this layer's work in order.
     pub fn drain(&self) -> Drain {
-        self.drain.clone()
+        self.pipeline.drain.clone()
     }
 
     /// The store.
     pub fn store(&self) -> &D {
-        &self.store
+        &self.pipeline.store
     }
 
-    fn pipeline(&self) -> Pipeline<D> {
-        let Options {
-            gate,
-            kind,
-            namespace,
-            times,
-            limits,
-            confirm,
-            confirm_phrases,
-            unconfirmed,
-            on_unconfirmed,
-            on_conflict,
-        } = self.options.clone();
-        let confirmer =
-            confirm.map(|source| Confirmer::new(source, times.confirm, limits.questions));
-        Pipeline {
-            gate,
-            kind,
-            namespace: Namespace::new(&namespace, kind),
-            store: Arc::clone(&self.store),
-            twins: Arc::clone(&self.twins),
-            drain: self.drain.clone(),
-            times,
-            limits,
-            confirmer,
-            confirm_phrases,
-            unconfirmed,
-            on_unconfirmed,
-            on_conflict,
-        }
+    fn with_change(mut self, change: impl FnOnce(&mut Pipeline<D>)) -> Self {
+        change(Arc::make_mut(&mut self.pipeline));
+        self
     }
 }
 
@@ -233,7 +196,7 @@ impl<S, D> Layer<S> for SunoCallbackLayer<D> {
     fn layer(&self, inner: S) -> Self::Service {
         SunoCallbackService {
             inner,
-            pipeline: Arc::new(self.pipeline()),
+            pipeline: Arc::clone(&self.pipeline),
         }
     }
 }
@@ -241,22 +204,7 @@ impl<S, D> Layer<S> for SunoCallbackLayer<D> {
 impl<D> Clone for SunoCallbackLayer<D> {
     fn clone(&self) -> Self {
         Self {
-            store: Arc::clone(&self.store),
-            twins: Arc::clone(&self.twins),
-            drain: self.drain.clone(),
-            options: self.options.clone(),
+            pipeline: Arc::clone(&self.pipeline),
         }
-    }
-}
-
-impl std::fmt::Debug for Options {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Options")
-            .field("gate", &self.gate)
-            .field("kind", &self.kind)
-            .field("namespace", &self.namespace)
-            .field("times", &self.times)
-            .field("limits", &self.limits)
-            .finish_non_exhaustive()
     }
 }

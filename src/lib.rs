@@ -13,7 +13,10 @@
 
 mod body;
 mod caller;
+mod check;
 mod claim;
+#[cfg(feature = "client")]
+pub mod client;
 mod clock;
 mod confirm;
 mod conflict;
@@ -65,5 +68,7 @@ pub use self::{
     times::{InvalidTimes, Limits, Times},
 };
 
+#[cfg(feature = "client")]
+pub use self::client::{Reconciler, VoiceClient};
 #[cfg(feature = "axum")]
 pub use self::extract::LayerMissing;

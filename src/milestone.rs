@@ -14,21 +14,31 @@ use crate::{
 
 /// Names slots. Two handlers on one store need two namespaces.
 #[derive(Clone)]
-pub(crate) struct Namespace(Sha256);
+pub(crate) struct Namespace {
+    name: [u8; 32],
+    /// The first block of every name, compressed once and for all.
+    prefix: Sha256,
+}
 
 impl Namespace {
-    pub(crate) fn new(namespace: &str, kind: CallbackKind) -> Self {
-        // Exactly one block of SHA-256, which is then compressed once and for all.
+    pub(crate) fn new(name: &str, kind: CallbackKind) -> Self {
+        Self::hashed(Sha256::digest(name).into(), kind)
+    }
+
+    pub(crate) fn of_kind(&self, kind: CallbackKind) -> Self {
+        Self::hashed(self.name, kind)
+    }
+
+    fn hashed(name: [u8; 32], kind: CallbackKind) -> Self {
         let mut block = [0; 64];
-        let (name, rest) = block.split_at_mut(32);
-        name.copy_from_slice(&Sha256::digest(namespace));
-        for (target, byte) in rest
-            .iter_mut()
-            .zip(b"suno-callback/1/".iter().chain(kind.as_str().as_bytes()))
-        {
-            *target = *byte;
-        }
-        Self(Sha256::new_with_prefix(block))
+        let (first, rest) = block.split_at_mut(32);
+        first.copy_from_slice(&name);
+        let domain = b"suno-callback/1/".iter().chain(kind.as_str().as_bytes());
+        rest.iter_mut()
+            .zip(domain)
+            .for_each(|(to, from)| *to = *from);
+        let prefix = Sha256::new_with_prefix(block);
+        Self { name, prefix }
     }
 
     /// The slot of a task's success.
@@ -56,7 +66,7 @@ impl Namespace {
     fn start(&self, event: &VoiceEvent, tag: Tag) -> Sha256 {
         let id = event.task_id().as_str().as_bytes();
         let len = u16::try_from(id.len()).unwrap_or(u16::MAX);
-        let hash = self.0.clone().chain_update(len.to_be_bytes());
+        let hash = self.prefix.clone().chain_update(len.to_be_bytes());
         hash.chain_update(id).chain_update([tag as u8])
     }
 

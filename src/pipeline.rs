@@ -35,7 +35,7 @@ pub(crate) struct Pipeline<D> {
     pub(crate) limits: Limits,
     pub(crate) twins: Arc<Twins>,
     pub(crate) drain: Drain,
-    pub(crate) confirmer: Option<Confirmer>,
+    pub(crate) confirmer: Option<Arc<Confirmer>>,
     pub(crate) confirm_phrases: bool,
     pub(crate) unconfirmed: Unconfirmed,
     pub(crate) on_unconfirmed: Option<UnconfirmedHook>,
@@ -128,6 +128,19 @@ impl<D> Pipeline<D> {
         Ok(Arrival::new(event, origin, began, deadline))
     }
 
+    /// A record that a poll found.
+    #[cfg(feature = "client")]
+    pub(crate) fn polled(&self, record: VoiceEvent) -> Arrival {
+        let origin = Origin {
+            trust: Trust::Confirmed,
+            via: Via::Poll,
+            key_label: None,
+            signed_at: None,
+        };
+        let began = Instant::now();
+        Arrival::new(record, origin, began, began + self.times.reply_deadline)
+    }
+
     fn origin(&self, proof: &Proof, claims: &Claims<'_>) -> Result<Origin, Rejection> {
         let (trust, key_label, signed_at) = match (&self.gate.credentials, proof) {
             (
@@ -215,6 +228,27 @@ pub(crate) fn noted<T, E: Into<BoxError>>(
         None => {
             trace::store_slow(operation);
             None
+        }
+    }
+}
+
+// Derived, it would ask the store to be `Clone`.
+impl<D> Clone for Pipeline<D> {
+    fn clone(&self) -> Self {
+        Self {
+            gate: self.gate.clone(),
+            kind: self.kind,
+            namespace: self.namespace.clone(),
+            store: Arc::clone(&self.store),
+            times: self.times.clone(),
+            limits: self.limits.clone(),
+            twins: Arc::clone(&self.twins),
+            drain: self.drain.clone(),
+            confirmer: self.confirmer.clone(),
+            confirm_phrases: self.confirm_phrases,
+            unconfirmed: self.unconfirmed,
+            on_unconfirmed: self.on_unconfirmed.clone(),
+            on_conflict: self.on_conflict.clone(),
         }
     }
 }

@@ -82,6 +82,20 @@ impl<F: Future, S: Fn() -> Alarm> Future for OrAlarm<F, S> {
     }
 }
 
+/// Completes when one of the two does, and drops neither.
+#[cfg(feature = "client")]
+pub(crate) async fn either<A, B>(mut a: Pin<&mut A>, mut b: Pin<&mut B>)
+where
+    A: Future,
+    B: Future,
+{
+    std::future::poll_fn(|cx| {
+        let one = a.as_mut().poll(cx).is_ready() || b.as_mut().poll(cx).is_ready();
+        if one { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await
+}
+
 /// Pauses that double up to a longest one, each shortened by up to a quarter so that those who wait
 /// for the same thing do not come back together.
 pub(crate) struct Backoff {

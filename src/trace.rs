@@ -20,6 +20,8 @@ mod on {
         claim::Answer, conflict::Conflict, delivery::Delivery, event::Escaped, pipeline::Arrival,
         rejection::Rejection, reply::Disposition,
     };
+    #[cfg(feature = "client")]
+    use crate::{client::ClientError, event::TaskId};
 
     const TARGET: &str = "suno_callback";
 
@@ -165,6 +167,24 @@ mod on {
         warn!(target: TARGET, ?task_id, "the provider could not confirm an event");
     }
 
+    #[cfg(feature = "client")]
+    pub(crate) fn question_failed(task: &TaskId, error: &ClientError) {
+        let (task_id, reason) = (Escaped(task.as_str()), error.as_str());
+        warn!(target: TARGET, ?task_id, reason, %error, "the provider's API gave no answer");
+    }
+
+    #[cfg(feature = "client")]
+    pub(crate) fn watch_ended(task: &TaskId, how: &'static str) {
+        let task_id = Escaped(task.as_str());
+        info!(target: TARGET, ?task_id, how, "a watch ended");
+    }
+
+    #[cfg(feature = "client")]
+    pub(crate) fn watch_failed(task: &TaskId, how: &'static str) {
+        let task_id = Escaped(task.as_str());
+        error!(target: TARGET, ?task_id, how, "a watch ended without an outcome");
+    }
+
     pub(crate) fn conflict(conflict: &Conflict) {
         error!(
             target: TARGET,
@@ -195,6 +215,8 @@ mod off {
         claim::Answer, conflict::Conflict, delivery::Delivery, pipeline::Arrival,
         rejection::Rejection, reply::Disposition,
     };
+    #[cfg(feature = "client")]
+    use crate::{client::ClientError, event::TaskId};
 
     pub(crate) fn refused(_: Rejection) {}
     pub(crate) fn answered(arrival: &Arrival, _: Answer) {
@@ -212,6 +234,12 @@ mod off {
     pub(crate) fn claim_lost(_: &Delivery) {}
     pub(crate) fn commit_given_up(_: &Delivery) {}
     pub(crate) fn unconfirmed(_: &Arrival) {}
+    #[cfg(feature = "client")]
+    pub(crate) fn question_failed(_: &TaskId, _: &ClientError) {}
+    #[cfg(feature = "client")]
+    pub(crate) fn watch_ended(_: &TaskId, _: &'static str) {}
+    #[cfg(feature = "client")]
+    pub(crate) fn watch_failed(_: &TaskId, _: &'static str) {}
     pub(crate) fn conflict(_: &Conflict) {}
     pub(crate) fn panicked(_: &'static str, _: &(dyn Any + Send)) {}
 }

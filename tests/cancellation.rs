@@ -358,9 +358,14 @@ impl Server {
         }
     }
 
-    fn abort(&self, peer: SocketAddr) {
-        if let Some(connection) = self.connections.lock().unwrap().get(&peer) {
-            connection.abort();
+    /// Waits for the connection to be accepted: one that is not would stay open for ever.
+    async fn abort(&self, peer: SocketAddr) {
+        let known = || self.connections.lock().unwrap().get(&peer).cloned();
+        loop {
+            match known() {
+                Some(connection) => return connection.abort(),
+                None => tokio::task::yield_now().await,
+            }
         }
     }
 }
@@ -419,7 +424,7 @@ impl Peer {
             }
             Self::IsAborted => {
                 sleep(after).await;
-                server.abort(stream.local_addr().unwrap());
+                server.abort(stream.local_addr().unwrap()).await;
                 let _ = stream.read_to_end(&mut Vec::new()).await;
             }
             Self::ResetsStream => {}

@@ -45,6 +45,11 @@ impl TaskId {
         self.0.as_str()
     }
 
+    /// The same id in memory of its own: for maps that outlive the event.
+    pub(crate) fn unshared(&self) -> Self {
+        Self(Arc::<str>::from(self.as_str()).into())
+    }
+
     pub(super) fn is_valid(id: &str) -> bool {
         (1..=Self::MAX_LEN).contains(&id.len()) && !id.contains(char::is_control)
     }

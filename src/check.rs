@@ -1,0 +1,106 @@
+//! The step `(confirm)`: what is known about a task before anybody claims its event.
+
+use tokio::time::Instant;
+
+use crate::{
+    claim::Answer,
+    confirm::{Confirmer, Unconfirmed},
+    delivery::{Trust, Via},
+    event::{Meaning, VoiceEvent},
+    milestone::Memory,
+    panic,
+    pipeline::{Arrival, Pipeline},
+    rejection::Rejection,
+    reply::Disposition,
+    store::{DedupStore, Record, SlotKey},
+    trace,
+};
+
+impl<D: DedupStore> Pipeline<D> {
+    /// Looks whether the task has succeeded already, and asks the provider where that is wanted.
+    /// What is true replaces what arrived, and chooses the slot.
+    pub(crate) async fn check(&self, arrival: &Arrival) -> Result<(), Answer> {
+        let confirmer = self.confirmer.as_deref();
+        let confirmer = confirmer.filter(|_| self.wants_truth(arrival));
+        if arrival.is_success() && confirmer.is_none() {
+            return Ok(());
+        }
+        let success = self.namespace.success(arrival.event());
+        match (self.peek(&success, arrival.deadline).await?, confirmer) {
+            (None, None) => Ok(()),
+            (None, Some(confirmer)) => Box::pin(self.confirm(confirmer, arrival)).await,
+            (Some(record), None) => Err(self.after_success(arrival, &record)),
+            (Some(record), Some(confirmer)) => {
+                Err(Box::pin(self.resolve(confirmer, arrival, &record)).await)
+            }
+        }
+    }
+
+    fn wants_truth(&self, arrival: &Arrival) -> bool {
+        let wanted = match arrival.event().meaning() {
+            Meaning::Ready | Meaning::Failed | Meaning::Inconsistent(_) => true,
+            Meaning::PhraseReady => self.confirm_phrases,
+            Meaning::Pending => false,
+        };
+        wanted && arrival.via() == Via::Callback
+    }
+
+    async fn peek(&self, slot: &SlotKey, deadline: Instant) -> Result<Option<Record>, Answer> {
+        if let Some(record) = self.twins.handled(slot) {
+            return Ok(Some(record));
+        }
+        let peeked = self.store("peek", deadline, || self.store.peek(slot)).await;
+        peeked.ok_or(Answer::Refused(Rejection::StoreUnavailable))
+    }
+
+    /// Once a task has succeeded, the rest of it is late.
+    fn after_success(&self, arrival: &Arrival, record: &Record) -> Answer {
+        match arrival.is_success() {
+            true => self.known(arrival, record),
+            false => Answer::Received(Disposition::Late),
+        }
+    }
+
+    async fn confirm(&self, confirmer: &Confirmer, arrival: &Arrival) -> Result<(), Answer> {
+        if let Some(truth) = self.truth(confirmer, arrival).await {
+            arrival.confirm(truth);
+            return Ok(());
+        }
+        trace::unconfirmed(arrival);
+        if let Some(hook) = &self.on_unconfirmed {
+            panic::caught("on_unconfirmed", || hook(arrival.event()));
+        }
+        match self.unconfirmed {
+            Unconfirmed::Deliver => Ok(()),
+            Unconfirmed::Refuse => Err(Answer::Refused(Rejection::Unconfirmed)),
+        }
+    }
+
+    /// The answer to an event of a task that has succeeded. One that names another voice is
+    /// resolved by the provider's record, unless what stands came from there already.
+    async fn resolve(&self, confirmer: &Confirmer, arrival: &Arrival, record: &Record) -> Answer {
+        let memory = arrival.memory();
+        let differs = |first: &Memory| arrival.is_success() && !first.agrees_with(&memory);
+        let Some(first) = Memory::from_record(record).filter(differs) else {
+            return self.after_success(arrival, record);
+        };
+        if first.trust == Trust::Confirmed {
+            return Answer::Received(Disposition::Late);
+        }
+        if let Some(truth) = self.truth(confirmer, arrival).await {
+            arrival.confirm(truth);
+        }
+        if arrival.is_success() {
+            return self.known(arrival, record);
+        }
+        // The handler was given a success that the provider knows nothing of.
+        self.report(arrival, &first);
+        Answer::Received(Disposition::Conflict)
+    }
+
+    async fn truth(&self, confirmer: &Confirmer, arrival: &Arrival) -> Option<VoiceEvent> {
+        let budget = self.times.confirm;
+        let truth = confirmer.truth(arrival.event(), budget, arrival.deadline);
+        truth.await
+    }
+}

@@ -1,0 +1,78 @@
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio::sync::oneshot;
+
+use crate::event::VoiceEvent;
+
+/// How a watch ended.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Watched {
+    /// The poll found this record, and the handler took it.
+    Delivered(VoiceEvent),
+    /// The poll found this record, and a callback or another process had delivered the outcome.
+    AlreadyDelivered(VoiceEvent),
+    /// The deadline came, and the outcome is not delivered. Nobody asks any more.
+    Expired(Unsettled),
+    /// The layer was drained, or the reconciler dropped. Watch the task again after the restart.
+    Stopped,
+    /// As many tasks as [`Pace::tasks`](super::Pace::tasks) are watched already.
+    Refused,
+}
+
+impl Watched {
+    /// A short constant name for logs and metrics.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Delivered(_) => "delivered",
+            Self::AlreadyDelivered(_) => "already_delivered",
+            Self::Expired(Unsettled::Pending) => "expired_pending",
+            Self::Expired(Unsettled::Inconsistent) => "expired_inconsistent",
+            Self::Expired(Unsettled::Unreachable) => "expired_unreachable",
+            Self::Expired(Unsettled::NotAccepted) => "expired_not_accepted",
+            Self::Stopped => "stopped",
+            Self::Refused => "refused",
+        }
+    }
+
+    /// Whether the outcome of the task has reached a handler.
+    pub fn is_delivered(&self) -> bool {
+        matches!(self, Self::Delivered(_) | Self::AlreadyDelivered(_))
+    }
+}
+
+/// What the last poll before the deadline found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Unsettled {
+    /// The provider had no outcome.
+    Pending,
+    /// The record contradicts itself: it says success and names no voice.
+    Inconsistent,
+    /// The provider's API gave no answer to go by.
+    Unreachable,
+    /// There was an outcome, and the handler failed, or another still ran, or the store was away.
+    NotAccepted,
+}
+
+/// The end of a watch: a future that need not be awaited.
+///
+/// # Cancellation safety
+///
+/// Dropping it does not end the watch.
+#[derive(Debug)]
+#[must_use = "the watch goes on without it; drop it with `let _ =` or `drop` where its end does not matter"]
+pub struct Watch(pub(super) oneshot::Receiver<Watched>);
+
+impl Future for Watch {
+    type Output = Watched;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Watched> {
+        let ended = Pin::new(&mut self.0).poll(cx);
+        ended.map(|ended| ended.unwrap_or(Watched::Stopped))
+    }
+}

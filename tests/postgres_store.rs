@@ -131,8 +131,8 @@ impl Effects {
 
     async fn count(&self) -> i64 {
         let sql = AssertSqlSafe(format!("SELECT count(*) FROM {}", self.table));
-        let count = sqlx::query_scalar(sql).fetch_one(&self.pool).await;
-        count.unwrap()
+        let row = raw_sql(sql).fetch_one(&self.pool).await.unwrap();
+        row.get(0)
     }
 
     /// The effect and the record in one transaction.
@@ -732,6 +732,37 @@ async fn a_transaction_that_commits_a_record_is_bounded() {
     assert_eq!(*bounds.lock().unwrap(), ["2s", "5s"]);
     let after = fixture.text("SELECT current_setting('idle_in_transaction_session_timeout')");
     assert_eq!(after.await, "0");
+}
+
+#[tokio::test]
+async fn at_repeatable_read_the_record_comes_first() {
+    let fixture = Arc::new(Fixture::new().await);
+    let status = handled(fixture.store.clone(), {
+        let fixture = Arc::clone(&fixture);
+        move |delivery| {
+            let fixture = Arc::clone(&fixture);
+            async move {
+                let (slot, held) = (delivery.slot(), delivery.held());
+                let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ";
+                // Late: a heartbeat has come after the transaction's first look at the database.
+                let mut tx = fixture.pool.begin_with(begin).await.unwrap();
+                raw_sql("SELECT 1").execute(&mut *tx).await.unwrap();
+                let _ = fixture.store.renew(slot, held, LEASE).await.unwrap();
+                let late = delivery.commit_in(&mut tx).await;
+                assert!(matches!(late, Err(CommitError::Store(_))), "{late:?}");
+                tx.rollback().await.unwrap();
+                // First: heartbeats before do not matter, and those after are skipped.
+                let mut tx = fixture.pool.begin_with(begin).await.unwrap();
+                let _ = fixture.store.renew(slot, held, LEASE).await.unwrap();
+                delivery.commit_in(&mut tx).await.unwrap();
+                let beat = fixture.store.renew(slot, held, LEASE).await;
+                assert_eq!(beat.unwrap(), Settled::Applied);
+                tx.commit().await.unwrap();
+            }
+        }
+    });
+    assert_eq!(status.await, StatusCode::OK);
+    assert_eq!(fixture.text("SELECT state::text FROM TABLE_").await, "2");
 }
 
 #[tokio::test]

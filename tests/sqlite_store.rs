@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashSet,
+    convert::Infallible,
     error::Error,
     path::{Path, PathBuf},
     sync::{
@@ -11,21 +12,25 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
 use sqlx::{
     AssertSqlSafe, SqlitePool,
     sqlite::{SqlitePoolOptions, SqliteSynchronous},
 };
 use suno_callback::{
-    AnyStore,
+    AnyStore, ResponseBody, SigningKey, SunoCallbackLayer, SystemClock,
     store::{
         Claim, DedupStore, Held, Owner, Record, Settled, SlotKey, SqliteStore, SqliteStoreError,
     },
-    testkit::{self, LawBroken},
+    testkit::{self, Callback, LawBroken},
 };
 use tokio::{
     task::JoinSet,
     time::{Instant, sleep},
 };
+use tower::{Layer, Service, ServiceExt};
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -458,4 +463,50 @@ async fn a_locked_database_is_an_error_that_passes() {
     );
     writer.rollback().await.unwrap();
     hold(&impatient, &slot(1), 1).await;
+}
+
+/// A receiver's handler that counts, behind the layer on this store.
+fn receiver(
+    store: SqliteStore,
+    runs: &Arc<AtomicU32>,
+) -> impl Service<
+    Request<Full<Bytes>>,
+    Response = Response<ResponseBody<Full<Bytes>>>,
+    Error = Infallible,
+    Future: Send,
+> + Clone
++ Send
++ 'static {
+    let key = SigningKey::new("key").unwrap();
+    let runs = Arc::clone(runs);
+    SunoCallbackLayer::new(key, store).layer(tower::service_fn(move |_| {
+        runs.fetch_add(1, Relaxed);
+        async { Ok(Response::new(Full::new(Bytes::new()))) }
+    }))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn twins_at_two_receivers_run_the_handler_once_and_so_does_a_restart() {
+    let folder = Folder::new();
+    let (runs, key) = (Arc::new(AtomicU32::new(0)), SigningKey::new("key").unwrap());
+    let callback = Callback::success("task-1", "voice-1");
+    let receivers = [
+        receiver(open(&folder.file()).await, &runs),
+        receiver(open(&folder.file()).await, &runs),
+    ];
+    let mut twins = JoinSet::new();
+    for number in 0..64 {
+        let request = callback.signed(&key, &SystemClock);
+        twins.spawn(receivers[number % 2].clone().oneshot(request));
+    }
+    for answer in twins.join_all().await {
+        assert_eq!(answer.unwrap().status(), 200);
+    }
+    assert_eq!(runs.load(Relaxed), 1);
+    drop(receivers);
+
+    let restarted = receiver(open(&folder.file()).await, &runs);
+    let request = callback.signed(&key, &SystemClock);
+    assert_eq!(restarted.oneshot(request).await.unwrap().status(), 200);
+    assert_eq!(runs.load(Relaxed), 1);
 }

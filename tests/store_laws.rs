@@ -57,6 +57,7 @@ async fn every_fault_breaks_the_law_that_it_should() {
             "fence_grows_with_every_acquisition",
         ),
         (Fault::IdleSlotIsForgotten, "idle_slot_keeps_its_fence"),
+        (Fault::ClaimsAreEvicted, "claims_are_never_evicted"),
         (Fault::AbsurdLeaseIsBelieved, "absurd_lease_counts_as_ended"),
         (Fault::UnfencedCommit, "only_the_holder_settles"),
         (Fault::UnfencedRenewal, "only_the_holder_settles"),

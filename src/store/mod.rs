@@ -148,7 +148,8 @@ pub trait DedupStore: Send + Sync + 'static {
         lease: Duration,
     ) -> impl Future<Output = Result<Settled, Self::Error>> + Send;
 
-    /// Marks a held slot done and keeps `record` for the length of `retain`.
+    /// Marks a held slot done and keeps `record` for the length of `retain`, which may be
+    /// [`Duration::MAX`]: for ever.
     ///
     /// # Errors
     ///

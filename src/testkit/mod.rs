@@ -6,7 +6,7 @@
 //! [`all`] runs every law of [`suno_callback::store`](crate::store#laws) against a store and says
 //! which one it breaks:
 //!
-//! ```no_run
+//! ```
 //! # use suno_callback::MemoryStore as MyStore;
 //! use std::sync::Arc;
 //! use suno_callback::testkit;
@@ -15,11 +15,16 @@
 //! async fn my_store_keeps_every_law() -> Result<(), testkit::LawBroken> {
 //!     testkit::all(&Arc::new(MyStore::default())).await
 //! }
+//! # #[tokio::main(flavor = "current_thread", start_paused = true)]
+//! # async fn main() -> Result<(), testkit::LawBroken> {
+//! #     testkit::all(&Arc::new(MyStore::default())).await
+//! # }
 //! ```
 //!
 //! Each law is a plain function too, to run alone while a store is being written. A law uses slots
 //! of its own with random names, so it can run on a store that holds other things, many times, and
-//! beside other laws. It leaves some rows behind.
+//! beside other laws. It leaves some rows behind, one of them for ever: give it a database, a table
+//! or a prefix of its own.
 //!
 //! A broken law is an `Err`, never a panic: [`LawBroken`] prints its whole story with `{}` and
 //! with `{:?}` alike, so `?` and `unwrap` in a test are equally good.

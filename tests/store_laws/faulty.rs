@@ -23,6 +23,7 @@ pub enum Fault {
     ClaimReadsThenWrites,
     EndedClaimIsLost,
     IdleSlotIsForgotten,
+    ClaimsAreEvicted,
     AttemptIsAlwaysOne,
     RenewalDoesNothing,
     RenewalIsOneMillisecond,
@@ -123,6 +124,13 @@ impl FaultyStore {
     }
 
     fn put(&self, slot: &SlotKey, value: Slot) {
+        if self.has(Fault::ClaimsAreEvicted) {
+            let mut slots = self.slots();
+            let oldest = slots.iter().min_by_key(|(_, slot)| slot.lease);
+            if let (true, Some(oldest)) = (slots.len() > 150, oldest.map(|(key, _)| key.clone())) {
+                slots.remove(&oldest);
+            }
+        }
         self.slots().insert(self.key(slot), value);
     }
 

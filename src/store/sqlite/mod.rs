@@ -1,6 +1,7 @@
 //! One table in an SQLite database.
 
 mod error;
+mod row;
 mod setup;
 mod statements;
 
@@ -15,13 +16,12 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{
-    Row, Sqlite, SqlitePool,
-    query::Query,
-    sqlite::{SqliteArguments, SqliteRow},
-};
+use sqlx::{Row, Sqlite, SqlitePool, query::Query, sqlite::SqliteArguments};
 
-use self::statements::{Sql, Statements};
+use self::{
+    row::{State, millis},
+    statements::{Sql, Statements},
+};
 use super::{
     Claim, DedupStore, Held, InvalidTableName, KEEP_FENCE, MAX_LEASE, Owner, Record, Settled,
     SlotKey,
@@ -245,38 +245,4 @@ impl DedupStore for SqliteStore {
         let release = self.settling(&self.statements.release, slot, held);
         self.settle(slot, release.bind(millis(KEEP_FENCE))).await
     }
-}
-
-/// What a row says.
-enum State {
-    Free,
-    Held(Duration),
-    Done(Record),
-}
-
-impl State {
-    fn of(row: &SqliteRow) -> Result<Self, SqliteStoreError> {
-        let sound: bool = row.try_get(0)?;
-        if !sound {
-            return Err(SqliteStoreError::Unreadable);
-        }
-        let (state, left, kept): (i64, i64, bool) =
-            (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?);
-        match state {
-            1 => Ok(Self::Held(Duration::from_millis(left.unsigned_abs()))),
-            2 if kept => {
-                let record = Record::try_from(row.try_get::<&[u8], _>(4)?);
-                record
-                    .map(Self::Done)
-                    .map_err(|_| SqliteStoreError::Unreadable)
-            }
-            _ => Ok(Self::Free),
-        }
-    }
-}
-
-/// What is longer than a hundred years lasts a hundred years.
-fn millis(span: Duration) -> i64 {
-    const CENTURY: i64 = 100 * 366 * 24 * 3600 * 1000;
-    i64::try_from(span.as_millis()).map_or(CENTURY, |millis| millis.min(CENTURY))
 }

@@ -9,9 +9,11 @@ use tokio::time::{Instant, sleep};
 use super::{SqliteStore, SqliteStoreError, VERSION, error::is_busy};
 
 impl SqliteStore {
-    /// How to connect to the database file at `path` so that nothing acknowledged is lost: it is
-    /// created when missing, with `synchronous=FULL`, and who finds it locked waits 800 ms, a little
-    /// less than the layer gives one store operation. [`migrate`](Self::migrate) does the rest.
+    /// How to connect to the database file at `path` so that nothing acknowledged is lost.
+    ///
+    /// The file is created when missing, `synchronous` is `FULL`, and who finds it locked waits
+    /// 800 ms, a little less than the layer gives one store operation. [`migrate`](Self::migrate)
+    /// does the rest.
     pub fn connect_options(path: impl AsRef<Path>) -> SqliteConnectOptions {
         SqliteConnectOptions::new()
             .filename(path)

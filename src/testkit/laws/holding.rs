@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     DedupStore, random,
-    store::{Claim, MAX_LEASE, Settled},
+    store::{Claim, MAX_LEASE, Record, Settled},
 };
 
 /// A slot has at most one holder whose lease has not ended; when it has ended, the next one is
@@ -187,6 +187,33 @@ pub async fn absurd_lease_counts_as_ended<D: DedupStore>(store: &Arc<D>) -> Resu
             .granted(random::owner(), MAX_LEASE, "absurd renewal")
             .await?;
         probe.is_in_flight("a lease of 60 s is not absurd").await?;
+    }
+    Ok(())
+}
+
+/// A claim stays while others come and go: a hundred are held, a hundred slots are done meanwhile,
+/// and each claim is still its holder's. A store of bounded size drops what is done, or says that
+/// it is full.
+///
+/// # Errors
+///
+/// When the law is broken, or the store fails. It must have room for 200 slots.
+pub async fn claims_are_never_evicted<D: DedupStore>(store: &Arc<D>) -> Result<(), LawBroken> {
+    let probe = Probe::new("claims_are_never_evicted", &**store);
+    let mut claims = Vec::new();
+    for _ in 0..100 {
+        let slot = probe.at(super::probe::slot());
+        let held = slot.granted(random::owner(), LONG, "free slot").await?;
+        claims.push((slot, held));
+        let other = probe.at(super::probe::slot());
+        let done = other.granted(random::owner(), LONG, "free slot").await?;
+        let settled = other.commit(&done, &Record::EMPTY).await?;
+        probe.applied(settled, "commit")?;
+    }
+    for (slot, held) in &claims {
+        slot.is_in_flight("a claim beside many").await?;
+        let settled = slot.commit(held, &Record::EMPTY).await?;
+        probe.applied(settled, "commit of a claim beside many")?;
     }
     Ok(())
 }

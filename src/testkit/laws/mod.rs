@@ -11,9 +11,9 @@ mod settling;
 
 pub use self::broken::LawBroken;
 pub use self::holding::{
-    absurd_lease_counts_as_ended, claim_is_idempotent, ended_claim_stays_its_owners,
-    fence_grows_with_every_acquisition, idle_slot_keeps_its_fence, one_holder_at_most,
-    renewal_extends_the_lease,
+    absurd_lease_counts_as_ended, claim_is_idempotent, claims_are_never_evicted,
+    ended_claim_stays_its_owners, fence_grows_with_every_acquisition, idle_slot_keeps_its_fence,
+    one_holder_at_most, renewal_extends_the_lease,
 };
 pub use self::keeping::{
     done_is_absorbing, endless_retention_is_granted, keys_are_opaque, peek_shows_done_alone,
@@ -54,6 +54,7 @@ pub async fn all<D: DedupStore>(store: &Arc<D>) -> Result<(), LawBroken> {
     endless_retention_is_granted(store).await?;
     records_round_trip(store).await?;
     keys_are_opaque(store).await?;
+    claims_are_never_evicted(store).await?;
     dropped_operations_are_whole_or_not_at_all(store).await?;
     one_of_many_wins(store).await?;
     holders_never_overlap(store).await

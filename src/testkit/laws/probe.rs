@@ -15,7 +15,7 @@ pub(super) const SHORT: Duration = Duration::from_millis(100);
 pub(super) const LONG: Duration = Duration::from_secs(50);
 
 /// How long a store may take to let a short lease or retention end.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) type Law = Result<(), LawBroken>;
 

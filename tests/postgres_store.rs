@@ -131,8 +131,8 @@ impl Effects {
 
     async fn count(&self) -> i64 {
         let sql = AssertSqlSafe(format!("SELECT count(*) FROM {}", self.table));
-        let count = sqlx::query_scalar(sql).fetch_one(&self.pool).await;
-        count.unwrap()
+        let row = raw_sql(sql).fetch_one(&self.pool).await.unwrap();
+        row.get(0)
     }
 
     /// The effect and the record in one transaction.
@@ -233,8 +233,12 @@ async fn a_claim_of_a_held_slot_writes_nothing_and_waits_for_no_lock() {
     let fixture = Fixture::new().await;
     let slot = slot();
     granted(fixture.store.claim(&slot, owner(1), LEASE).await.unwrap());
-    let version = "SELECT xmin::text || ' ' || xmax::text FROM TABLE_";
-    let before = fixture.text(version).await;
+    // Who wrote the row, and who locked it last.
+    let touched = "SELECT xmin::text || ' ' || xmax::text FROM TABLE_";
+    let before = fixture.text(touched).await;
+    let claim = fixture.store.claim(&slot, owner(2), LEASE).await.unwrap();
+    assert!(matches!(claim, Claim::InFlight { .. }));
+    assert_eq!(fixture.text(touched).await, before);
     let mut tx = fixture.pool.begin().await.unwrap();
     let lock = format!("SELECT FROM {} FOR UPDATE", fixture.table);
     raw_sql(AssertSqlSafe(lock))
@@ -252,11 +256,6 @@ async fn a_claim_of_a_held_slot_writes_nothing_and_waits_for_no_lock() {
             "{remaining:?}"
         );
     }
-    tx.rollback().await.unwrap();
-    let claim = fixture.store.claim(&slot, owner(2), LEASE).await.unwrap();
-    assert!(matches!(claim, Claim::InFlight { .. }));
-    let after = fixture.text("SELECT xmin::text FROM TABLE_").await;
-    assert_eq!(before.split(' ').next(), Some(&*after));
 }
 
 #[tokio::test]
@@ -374,19 +373,18 @@ async fn garbage_in_any_column_is_an_error_and_never_a_free_slot() {
         fixture.run(&drop).await;
     }
     for garbage in GARBAGE {
-        fixture.run("DELETE FROM TABLE_").await;
-        let slot = slot();
-        let held = granted(store.claim(&slot, owner(1), LEASE).await.unwrap());
-        // A lease and a retention that have ended must not make it free either.
-        let ended = "lease_until = '2000-01-01', expires_at = '2000-01-01'";
-        for and in ["slot = slot", ended] {
-            let both_set = and == ended && garbage.contains("_until")
-                || and == ended && garbage.contains("expires_at");
-            if both_set {
-                continue;
-            }
+        // A lease or a retention that has ended must not make it free either.
+        for ended in [None, Some("lease_until"), Some("expires_at")] {
+            let also = match ended {
+                Some(column) if garbage.contains(column) => continue,
+                Some(column) => format!(", {column} = '2000-01-01'"),
+                None => String::new(),
+            };
+            fixture.run("DELETE FROM TABLE_").await;
+            let slot = slot();
+            let held = granted(store.claim(&slot, owner(1), LEASE).await.unwrap());
             fixture
-                .run(&format!("UPDATE TABLE_ SET {garbage}, {and}").replace(", slot = slot", ""))
+                .run(&format!("UPDATE TABLE_ SET {garbage}{also}"))
                 .await;
             let before = fixture.text("SELECT t::text FROM TABLE_ t").await;
             let is_refused = |done: Result<(), PostgresStoreError>, what: &str| {
@@ -734,6 +732,37 @@ async fn a_transaction_that_commits_a_record_is_bounded() {
     assert_eq!(*bounds.lock().unwrap(), ["2s", "5s"]);
     let after = fixture.text("SELECT current_setting('idle_in_transaction_session_timeout')");
     assert_eq!(after.await, "0");
+}
+
+#[tokio::test]
+async fn at_repeatable_read_the_record_comes_first() {
+    let fixture = Arc::new(Fixture::new().await);
+    let status = handled(fixture.store.clone(), {
+        let fixture = Arc::clone(&fixture);
+        move |delivery| {
+            let fixture = Arc::clone(&fixture);
+            async move {
+                let (slot, held) = (delivery.slot(), delivery.held());
+                let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ";
+                // Late: a heartbeat has come after the transaction's first look at the database.
+                let mut tx = fixture.pool.begin_with(begin).await.unwrap();
+                raw_sql("SELECT 1").execute(&mut *tx).await.unwrap();
+                let _ = fixture.store.renew(slot, held, LEASE).await.unwrap();
+                let late = delivery.commit_in(&mut tx).await;
+                assert!(matches!(late, Err(CommitError::Store(_))), "{late:?}");
+                tx.rollback().await.unwrap();
+                // First: heartbeats before do not matter, and those after are skipped.
+                let mut tx = fixture.pool.begin_with(begin).await.unwrap();
+                let _ = fixture.store.renew(slot, held, LEASE).await.unwrap();
+                delivery.commit_in(&mut tx).await.unwrap();
+                let beat = fixture.store.renew(slot, held, LEASE).await;
+                assert_eq!(beat.unwrap(), Settled::Applied);
+                tx.commit().await.unwrap();
+            }
+        }
+    });
+    assert_eq!(status.await, StatusCode::OK);
+    assert_eq!(fixture.text("SELECT state::text FROM TABLE_").await, "2");
 }
 
 #[tokio::test]

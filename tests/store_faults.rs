@@ -83,10 +83,11 @@ struct Outcome {
 }
 
 /// Sends events until `faults` has ended.
-async fn under_load(
+async fn under_load<S: Send + 'static>(
     store: impl DedupStore,
-    faults: impl FnOnce(&dyn Fn()) + Send + 'static,
-) -> Outcome {
+    mut server: S,
+    faults: impl FnOnce(&mut S, &dyn Fn()) + Send + 'static,
+) -> (Outcome, S) {
     let (runs, postponed) = (Runs::default(), Arc::new(AtomicUsize::new(0)));
     let acknowledged = Arc::new(Mutex::new(Vec::new()));
     let over = Arc::new(AtomicBool::new(false));
@@ -127,16 +128,20 @@ async fn under_load(
     });
 
     let progress = Arc::clone(&acknowledged);
-    let faults = spawn_blocking(move || faults(&|| wait_for_more(&progress)));
-    faults.await.unwrap();
+    let faults = spawn_blocking(move || {
+        faults(&mut server, &|| wait_for_more(&progress));
+        server
+    });
+    let server = faults.await.unwrap();
     over.store(true, SeqCst);
     calls.await.unwrap();
     let acknowledged = acknowledged.lock().unwrap().clone();
-    Outcome {
+    let outcome = Outcome {
         acknowledged,
         postponed: postponed.load(SeqCst),
         runs,
-    }
+    };
+    (outcome, server)
 }
 
 type Response = http::Response<suno_callback::ResponseBody<Full<Bytes>>>;
@@ -248,62 +253,59 @@ async fn redis(server: &Redis) -> RedisStore<ConnectionManager> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_killed_under_load() {
-    let server = Arc::new(Mutex::new(Postgres::start()));
-    let store = postgres(&server.lock().unwrap()).await;
-    let victim = Arc::clone(&server);
-    let outcome = under_load(store, move |load_goes_on| {
+    let server = Postgres::start();
+    let store = postgres(&server).await;
+    let outcome = under_load(store, server, |server, load_goes_on| {
         for _ in 0..2 {
             load_goes_on();
-            victim.lock().unwrap().kill();
+            server.kill();
             thread::sleep(FAULT);
-            victim.lock().unwrap().restart();
+            server.restart();
         }
         load_goes_on();
     });
-    let outcome = outcome.await;
+    let (outcome, server) = outcome.await;
     outcome.nothing_acknowledged_is_lost("postgres killed");
     outcome.everything_ran_once("postgres killed");
-    let replica = postgres(&server.lock().unwrap()).await;
+    let replica = postgres(&server).await;
     outcome.is_remembered_by(replica).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_restarted_immediately_under_load() {
-    let server = Arc::new(Mutex::new(Postgres::start()));
-    let store = postgres(&server.lock().unwrap()).await;
-    let victim = Arc::clone(&server);
-    let outcome = under_load(store, move |load_goes_on| {
+    let server = Postgres::start();
+    let store = postgres(&server).await;
+    let outcome = under_load(store, server, |server, load_goes_on| {
         for pause in [FAULT, Duration::ZERO, Duration::ZERO] {
             load_goes_on();
-            victim.lock().unwrap().restart_immediately(pause);
+            server.restart_immediately(pause);
         }
         load_goes_on();
     });
-    let outcome = outcome.await;
+    let (outcome, server) = outcome.await;
     outcome.nothing_acknowledged_is_lost("postgres restarted");
     outcome.everything_ran_once("postgres restarted");
-    let replica = postgres(&server.lock().unwrap()).await;
+    let replica = postgres(&server).await;
     outcome.is_remembered_by(replica).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn postgres_stopped_under_load() {
-    let server = Arc::new(Mutex::new(Postgres::start()));
-    let store = postgres(&server.lock().unwrap()).await;
-    let victim = Arc::clone(&server);
-    let outcome = under_load(store, move |load_goes_on| {
+    let server = Postgres::start();
+    let store = postgres(&server).await;
+    let outcome = under_load(store, server, |server, load_goes_on| {
         for _ in 0..2 {
             load_goes_on();
-            victim.lock().unwrap().pause();
+            server.pause();
             thread::sleep(FAULT);
-            victim.lock().unwrap().resume();
+            server.resume();
         }
         load_goes_on();
     });
-    let outcome = outcome.await;
+    let (outcome, server) = outcome.await;
     outcome.nothing_acknowledged_is_lost("postgres stopped");
     outcome.everything_ran_once("postgres stopped");
-    let replica = postgres(&server.lock().unwrap()).await;
+    let replica = postgres(&server).await;
     outcome.is_remembered_by(replica).await;
 }
 
@@ -311,62 +313,58 @@ const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_with_a_file_killed_under_load() {
-    let server = Arc::new(Mutex::new(Redis::start(&DURABLE)));
-    let store = redis(&server.lock().unwrap()).await;
-    let victim = Arc::clone(&server);
-    let outcome = under_load(store, move |load_goes_on| {
+    let server = Redis::start(&DURABLE);
+    let store = redis(&server).await;
+    let outcome = under_load(store, server, |server, load_goes_on| {
         for _ in 0..2 {
             load_goes_on();
-            victim.lock().unwrap().kill();
+            server.kill();
             thread::sleep(FAULT);
-            victim.lock().unwrap().restart();
+            server.restart();
         }
         load_goes_on();
     });
-    let outcome = outcome.await;
+    let (outcome, server) = outcome.await;
     outcome.nothing_acknowledged_is_lost("redis with a file killed");
     outcome.everything_ran_once("redis with a file killed");
-    let replica = redis(&server.lock().unwrap()).await;
+    let replica = redis(&server).await;
     outcome.is_remembered_by(replica).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_without_a_file_killed_under_load() {
-    let server = Arc::new(Mutex::new(Redis::start(&[])));
-    let store = redis(&server.lock().unwrap()).await;
-    let victim = Arc::clone(&server);
-    let outcome = under_load(store, move |load_goes_on| {
+    let server = Redis::start(&[]);
+    let store = redis(&server).await;
+    let outcome = under_load(store, server, |server, load_goes_on| {
         for _ in 0..2 {
             load_goes_on();
-            victim.lock().unwrap().kill();
+            server.kill();
             thread::sleep(FAULT);
-            victim.lock().unwrap().restart();
+            server.restart();
         }
         load_goes_on();
     });
     // What it forgets may be handled again, but is not lost.
-    outcome
-        .await
-        .nothing_acknowledged_is_lost("redis without a file killed");
+    let (outcome, _server) = outcome.await;
+    outcome.nothing_acknowledged_is_lost("redis without a file killed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_stopped_under_load() {
-    let server = Arc::new(Mutex::new(Redis::start(&[])));
-    let store = redis(&server.lock().unwrap()).await;
-    let victim = Arc::clone(&server);
-    let outcome = under_load(store, move |load_goes_on| {
+    let server = Redis::start(&[]);
+    let store = redis(&server).await;
+    let outcome = under_load(store, server, |server, load_goes_on| {
         for _ in 0..2 {
             load_goes_on();
-            victim.lock().unwrap().pause();
+            server.pause();
             thread::sleep(FAULT);
-            victim.lock().unwrap().resume();
+            server.resume();
         }
         load_goes_on();
     });
-    let outcome = outcome.await;
+    let (outcome, server) = outcome.await;
     outcome.nothing_acknowledged_is_lost("redis stopped");
     outcome.everything_ran_once("redis stopped");
-    let replica = redis(&server.lock().unwrap()).await;
+    let replica = redis(&server).await;
     outcome.is_remembered_by(replica).await;
 }

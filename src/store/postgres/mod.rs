@@ -51,10 +51,17 @@ use crate::trace;
 /// Every step is one message and one transaction, without prepared statements and without session
 /// state, so PgBouncer may pool by transaction or by session (not by statement).
 ///
+/// # The pool
+///
+/// Every step takes one connection for one round trip. sqlx tests a connection before it hands it
+/// out, which makes it two: `PgPoolOptions::test_before_acquire(false)` saves the second, and a
+/// connection that has died is then found by the step itself, which the layer repeats. A handler
+/// with a transaction of its own needs a connection beside those.
+///
 /// # Growth
 ///
-/// A row takes some 200 bytes. Every 128th claim removes up to 1,000 rows that have expired, in a
-/// task beside it; [`sweep`](Self::sweep) does the same when you say.
+/// A row takes some 260 bytes with its indexes. Every 128th claim removes up to 1,000 rows that
+/// have expired, in a task beside it; [`sweep`](Self::sweep) does the same when you say.
 ///
 /// # Example
 ///

@@ -37,7 +37,7 @@ use super::{Claim, DedupStore, Held, KEEP_FENCE, MAX_LEASE, Owner, Record, Settl
 ///
 /// # Growth
 ///
-/// A key takes some 250 bytes and expires by itself: an open slot after an hour, a done one after
+/// A key takes some 320 bytes and expires by itself: an open slot after an hour, a done one after
 /// its retention, by default [seven days](DedupStore::retention).
 ///
 /// # Example

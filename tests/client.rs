@@ -214,6 +214,20 @@ async fn after_a_429_all_clones_hold_back_for_as_long_as_the_provider_wishes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_wish_out_of_all_proportion_is_bounded() {
+    for (wish, seconds) in [("0", 1), ("18446744073709551615", 300), ("soon", 1)] {
+        let api = FakeApi::default();
+        api.break_down(Reply::new(429, "").retry_after(wish));
+        match client(&api).record_info(&task("t")).await {
+            Err(ClientError::TooManyRequests { retry_after }) => {
+                assert_eq!(retry_after.as_secs(), seconds, "{wish}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_a_wish_the_pause_doubles_until_the_provider_answers() {
     let api = FakeApi::default();
     let client = client(&api).timeout(Duration::from_secs(100));

@@ -344,6 +344,24 @@ async fn no_more_tasks_are_watched_than_the_limit() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn endless_patience_is_no_panic() {
+    let (zero, max) = (Duration::ZERO, Duration::MAX);
+    for (shortest, longest) in [(zero, zero), (zero, max), (max, max), (max, zero)] {
+        let pace = Pace {
+            shortest,
+            longest,
+            patience: max,
+            at_once: usize::MAX,
+            ..Pace::default()
+        };
+        let rig = Rig::paced(layer(), noting(&Seen::default()), pace);
+        let watch = rig.watchlist.watch(&task("t"));
+        assert!(timeout(Duration::from_secs(2), watch).await.is_err());
+        assert_eq!(rig.api.count() > 0, shortest == zero);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn many_tasks_are_taken_over_a_few_at_a_time() {
     let seen = Seen::default();
     let rig = Rig::new(layer(), noting(&seen));

@@ -12,7 +12,7 @@ use http::HeaderValue;
 /// ```
 /// use suno_callback::client::ApiKey;
 ///
-/// let key = ApiKey::new("the key of the API page")?;
+/// let key = ApiKey::new("the-key-of-the-API-page")?;
 /// assert_eq!(format!("{key:?}"), "ApiKey");
 /// assert!(ApiKey::new(" \n").is_err());
 /// # Ok::<(), suno_callback::client::InvalidApiKey>(())

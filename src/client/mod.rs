@@ -7,9 +7,11 @@
 //! [`Reconciler`] the second.
 
 mod answer;
+mod base;
 mod error;
 mod https;
 mod key;
+mod pace;
 mod rate;
 mod reconciler;
 mod voice;
@@ -17,11 +19,13 @@ mod watch;
 mod watchlist;
 
 pub use self::{
+    base::{InvalidBaseUrl, KIE_AI, SUNOAPI_ORG},
     error::ClientError,
     https::HttpsClient,
     key::{ApiKey, InvalidApiKey},
+    pace::Pace,
     reconciler::Reconciler,
-    voice::{InvalidBaseUrl, KIE_AI, SUNOAPI_ORG, VoiceClient},
+    voice::VoiceClient,
     watch::{Unsettled, Watch, Watched},
-    watchlist::{Pace, Watchlist},
+    watchlist::Watchlist,
 };

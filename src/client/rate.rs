@@ -7,6 +7,8 @@ use std::{
 
 use tokio::time::{Instant, sleep_until};
 
+use super::pace::LONGEST;
+
 /// Lets one request through per interval, evenly: no burst, so that no window of time sees more
 /// than its share.
 pub(super) struct Rate {
@@ -22,20 +24,28 @@ struct Hold {
     next: Duration,
 }
 
-impl Rate {
-    const FIRST_HOLD: Duration = Duration::from_secs(1);
-    const LONGEST_HOLD: Duration = Duration::from_secs(60);
+impl Hold {
+    const FIRST: Duration = Duration::from_secs(1);
+    const LONGEST: Duration = Duration::from_secs(60);
     /// The most that a provider's wish is obeyed.
     const LONGEST_WISH: Duration = Duration::from_secs(300);
 
+    fn pause(&mut self, wish: Option<Duration>) -> Duration {
+        let next = self.next;
+        self.next = next.saturating_mul(2).min(Self::LONGEST);
+        wish.map_or(next, |wish| wish.clamp(Self::FIRST, Self::LONGEST_WISH))
+    }
+}
+
+impl Rate {
     /// At most `requests` in each `span`.
     pub(super) fn new(requests: u32, span: Duration) -> Self {
         Self {
-            interval: span / requests.max(1),
+            interval: span.min(LONGEST) / requests.max(1),
             last: tokio::sync::Mutex::default(),
             hold: Mutex::new(Hold {
                 until: None,
-                next: Self::FIRST_HOLD,
+                next: Hold::FIRST,
             }),
         }
     }
@@ -57,19 +67,20 @@ impl Rate {
     }
 
     /// Holds everybody back and says for how long: as the provider wished, or twice as long as
-    /// the last time.
+    /// the last time. Several refusals of one burst count as one.
     pub(super) fn back_off(&self, wish: Option<Duration>) -> Duration {
         let mut hold = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
-        let pause = wish.map_or(hold.next, |wish| wish.min(Self::LONGEST_WISH));
-        hold.next = hold.next.saturating_mul(2).min(Self::LONGEST_HOLD);
-        hold.until = hold.until.max(Some(Instant::now() + pause));
-        pause
+        let now = Instant::now();
+        let held = hold.until.filter(|until| *until > now && wish.is_none());
+        let until = held.unwrap_or_else(|| now + hold.pause(wish));
+        hold.until = hold.until.max(Some(until));
+        until - now
     }
 
     /// The provider answers again.
     pub(super) fn recover(&self) {
         let mut hold = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
-        hold.next = Self::FIRST_HOLD;
+        hold.next = Hold::FIRST;
     }
 
     fn held_until(&self) -> Option<Instant> {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, Uri, header};
+use http::{HeaderValue, Method, Request, Response, header};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -17,6 +17,7 @@ use tower::{BoxError, Service};
 use super::{
     ApiKey, ClientError,
     answer::{self, Answer},
+    base::{self, InvalidBaseUrl, KIE_AI},
     rate::Rate,
 };
 use crate::{
@@ -24,13 +25,6 @@ use crate::{
     event::{CallbackKind, TaskId, VoiceEvent},
     trace,
 };
-
-/// `https://api.kie.ai`: the default. Source: <https://docs.kie.ai/suno-api/suno-voice-record-info>.
-pub const KIE_AI: &str = "https://api.kie.ai";
-
-/// `https://api.sunoapi.org`. Source:
-/// <https://docs.sunoapi.org/suno-api/suno-voice-record-info.md>.
-pub const SUNOAPI_ORG: &str = "https://api.sunoapi.org";
 
 /// Asks the provider's API about voices, through any tower HTTP client.
 ///
@@ -87,19 +81,14 @@ impl<S> VoiceClient<S> {
         }
     }
 
-    /// Asks another provider: [`KIE_AI`] (the default), [`SUNOAPI_ORG`], or any `http://` or
+    /// Asks another provider: [`KIE_AI`] (the default), [`SUNOAPI_ORG`](super::SUNOAPI_ORG), or any `http://` or
     /// `https://` URL below which `/api/v1/voice` lies. The API key goes there.
     ///
     /// # Errors
     ///
     /// [`InvalidBaseUrl`] when it is no such URL, or has a query.
     pub fn base_url(mut self, base: &str) -> Result<Self, InvalidBaseUrl> {
-        let uri: Uri = base.parse().map_err(|_| InvalidBaseUrl)?;
-        let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
-        if !is_http || uri.query().is_some() || uri.authority().is_none() || base.contains('@') {
-            return Err(InvalidBaseUrl);
-        }
-        self.base = base.trim_end_matches('/').into();
+        self.base = base::checked(base)?.into();
         Ok(self)
     }
 
@@ -323,15 +312,3 @@ impl<S> fmt::Debug for VoiceClient<S> {
             .finish_non_exhaustive()
     }
 }
-
-/// What was offered as a base URL is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InvalidBaseUrl;
-
-impl fmt::Display for InvalidBaseUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a base URL starts with http:// or https:// and has no query and no user")
-    }
-}
-
-impl Error for InvalidBaseUrl {}

@@ -4,9 +4,9 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
-use crate::event::VoiceEvent;
+use crate::event::{TaskId, VoiceEvent};
 
 /// How a watch ended.
 #[derive(Clone, Debug)]
@@ -74,5 +74,27 @@ impl Future for Watch {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Watched> {
         let ended = Pin::new(&mut self.0).poll(cx);
         ended.map(|ended| ended.unwrap_or(Watched::Stopped))
+    }
+}
+
+/// Somebody who wants to know how a watch ends.
+pub(super) enum Listener {
+    One(oneshot::Sender<Watched>),
+    All(mpsc::UnboundedSender<(TaskId, Watched)>),
+}
+
+impl Listener {
+    pub(super) fn is_there(&self) -> bool {
+        match self {
+            Self::One(sender) => !sender.is_closed(),
+            Self::All(sender) => !sender.is_closed(),
+        }
+    }
+
+    pub(super) fn tell(self, task: &TaskId, watched: Watched) {
+        match self {
+            Self::One(sender) => drop(sender.send(watched)),
+            Self::All(sender) => drop(sender.send((task.clone(), watched))),
+        }
     }
 }

@@ -11,43 +11,15 @@ use tokio::{
     time::Instant,
 };
 
-use super::watch::{Unsettled, Watch, Watched};
+use super::{
+    pace::Pace,
+    watch::{Listener, Unsettled, Watch, Watched},
+};
 use crate::{
     event::TaskId,
     timer::{Backoff, by},
     trace,
 };
-
-/// How a [`Reconciler`](super::Reconciler) watches.
-///
-/// The provider asks for 3 to 30 seconds between two questions about a voice
-/// (<https://docs.kie.ai/suno-api/suno-voice-generate-callback>). How often all tasks together are
-/// asked about is the client's [`rate`](super::VoiceClient::rate).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pace {
-    /// The shortest pause before a question about a task. Default 3 s.
-    pub shortest: Duration,
-    /// The longest pause. Default 30 s.
-    pub longest: Duration,
-    /// How long a task is watched. Default 1 h. Each is asked about once at least.
-    pub patience: Duration,
-    /// How many tasks may be watched. Default 1,000,000; each takes some 300 bytes.
-    pub tasks: usize,
-    /// How many polls may run at once, each with the handler that it leads to. Default 64.
-    pub at_once: usize,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self {
-            shortest: Duration::from_secs(3),
-            longest: Duration::from_secs(30),
-            patience: Duration::from_secs(3600),
-            tasks: 1_000_000,
-            at_once: 64,
-        }
-    }
-}
 
 /// The tasks that a [`Reconciler`](super::Reconciler) watches. Cheap to clone.
 ///
@@ -88,12 +60,6 @@ struct Entered {
     deadline: Instant,
     backoff: Backoff,
     listeners: Vec<Listener>,
-}
-
-/// Somebody who wants to know how a watch ends.
-pub(super) enum Listener {
-    One(oneshot::Sender<Watched>),
-    All(mpsc::UnboundedSender<(TaskId, Watched)>),
 }
 
 /// What a poll came to.
@@ -192,7 +158,7 @@ impl Watchlist {
             }
             Entry::Vacant(vacant) => {
                 let task = vacant.key().clone();
-                vacant.insert(self.0.pace.entered(listener));
+                vacant.insert(Entered::new(&self.0.pace, listener));
                 state.put(task, Instant::now() + pause);
                 self.0.sooner.notify_one();
             }
@@ -266,22 +232,6 @@ impl fmt::Debug for Watchlist {
     }
 }
 
-impl Pace {
-    /// The jitter shortens by up to a quarter, so the first pause is a third longer.
-    fn backoff(&self) -> Backoff {
-        let first = self.shortest.saturating_add(self.shortest / 3);
-        Backoff::new(first, self.longest.max(first))
-    }
-
-    fn entered(&self, listener: Listener) -> Entered {
-        Entered {
-            deadline: Instant::now() + self.patience,
-            backoff: self.backoff(),
-            listeners: vec![listener],
-        }
-    }
-}
-
 enum Next {
     Due(TaskId),
     At(Instant),
@@ -320,27 +270,19 @@ impl State {
 }
 
 impl Entered {
+    fn new(pace: &Pace, listener: Listener) -> Self {
+        Self {
+            deadline: pace.deadline(),
+            backoff: pace.backoff(),
+            listeners: vec![listener],
+        }
+    }
+
     /// A hook may watch the same task many times and drop every watch, so who has gone is
     /// forgotten.
     fn listen(&mut self, listener: Listener) {
         self.listeners.retain(Listener::is_there);
         self.listeners.push(listener);
-    }
-}
-
-impl Listener {
-    fn is_there(&self) -> bool {
-        match self {
-            Self::One(sender) => !sender.is_closed(),
-            Self::All(sender) => !sender.is_closed(),
-        }
-    }
-
-    fn tell(self, task: &TaskId, watched: Watched) {
-        match self {
-            Self::One(sender) => drop(sender.send(watched)),
-            Self::All(sender) => drop(sender.send((task.clone(), watched))),
-        }
     }
 }
 

@@ -1,0 +1,97 @@
+//! The application's own work: prints the event, and takes as long and fails as often as told.
+
+use std::{io::Write, time::Duration};
+
+use axum::http::StatusCode;
+use serde_json::json;
+use suno_callback::{Delivery, VoiceEvent};
+
+use crate::{BoxError, options::Options};
+
+#[derive(Clone)]
+pub struct Handler {
+    delay: Duration,
+    fail_first: u32,
+    #[cfg(feature = "postgres")]
+    events: Option<sqlx::PgPool>,
+}
+
+impl Handler {
+    #[cfg(feature = "postgres")]
+    pub async fn new(options: &Options) -> Result<Self, BoxError> {
+        let mut events = None;
+        if options.in_transaction {
+            let pool = sqlx::PgPool::connect(&options.store).await?;
+            let table = "CREATE TABLE IF NOT EXISTS suno_voice_events \
+                         (task_id text NOT NULL, status text NOT NULL, voice_id text)";
+            sqlx::query(table).execute(&pool).await?;
+            events = Some(pool);
+        }
+        Ok(Self {
+            delay: options.handler_delay,
+            fail_first: options.fail_first,
+            events,
+        })
+    }
+
+    #[cfg(not(feature = "postgres"))]
+    pub async fn new(options: &Options) -> Result<Self, BoxError> {
+        if options.in_transaction {
+            return Err("--in-transaction needs the feature postgres".into());
+        }
+        Ok(Self {
+            delay: options.handler_delay,
+            fail_first: options.fail_first,
+        })
+    }
+
+    pub async fn handle(&self, event: &VoiceEvent, delivery: &Delivery) -> Result<(), StatusCode> {
+        print(event, delivery).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
+        if !self.delay.is_zero() {
+            tokio::time::sleep(self.delay).await;
+        }
+        if delivery.attempt() <= self.fail_first {
+            return Err(StatusCode::INTERNAL_SERVER_ERROR);
+        }
+        self.record(event, delivery).await.map_err(|error| {
+            tracing::warn!(%error, "the effect was rolled back");
+            StatusCode::INTERNAL_SERVER_ERROR
+        })
+    }
+
+    /// The effect and the record of the event, together or not at all.
+    #[cfg(feature = "postgres")]
+    async fn record(&self, event: &VoiceEvent, delivery: &Delivery) -> Result<(), BoxError> {
+        let Some(events) = &self.events else {
+            return Ok(());
+        };
+        let mut tx = events.begin().await?;
+        sqlx::query("INSERT INTO suno_voice_events VALUES ($1, $2, $3)")
+            .bind(event.task_id().as_str())
+            .bind(event.status().as_str())
+            .bind(event.voice_id().map(|id| id.as_str()))
+            .execute(&mut *tx)
+            .await?;
+        delivery.commit_in(&mut tx).await?;
+        Ok(tx.commit().await?)
+    }
+
+    #[cfg(not(feature = "postgres"))]
+    async fn record(&self, _: &VoiceEvent, _: &Delivery) -> Result<(), BoxError> {
+        Ok(())
+    }
+}
+
+fn print(event: &VoiceEvent, delivery: &Delivery) -> std::io::Result<()> {
+    let line = json!({
+        "taskId": event.task_id().as_str(),
+        "status": event.status().as_str(),
+        "outcome": event.outcome().as_str(),
+        "voiceId": event.voice_id().map(|id| id.as_str()),
+        "validateInfo": event.validate_info(),
+        "attempt": delivery.attempt(),
+        "trust": delivery.trust().as_str(),
+        "via": delivery.via().as_str(),
+    });
+    writeln!(std::io::stdout(), "{line}")
+}

@@ -1,0 +1,112 @@
+//! What the command line and the environment say.
+
+use std::{net::SocketAddr, time::Duration};
+
+use suno_callback::{CallbackKind, SigningKey};
+
+use crate::BoxError;
+
+pub const USAGE: &str = "\
+usage: receiver [options]
+  --listen ADDR             default 127.0.0.1:8080; port 0 takes a free one
+  --path PATH               default /callbacks/suno/voice
+  --kind generate|validate  which callback the path receives; default generate
+  --store STORE             where to remember what was handled: memory (default), sqlite:FILE,
+                            postgres://..., redis://...; each needs its feature
+  --namespace NAME          separates handlers that share a store
+  --in-transaction          with PostgreSQL: the handler writes the event into the table
+                            suno_voice_events, in one transaction with the store's record
+  --confirm BASE_URL        ask this API before an outcome is handed over, and watch the tasks
+                            that it could not answer for; needs the feature client
+  --handler-delay DURATION  let the handler take this long, such as 500ms or 20s
+  --fail-first N            let the handler fail the first N tries of every event
+  --drain DURATION          how long SIGTERM waits for handlers; default 20s
+environment:
+  SUNO_WEBHOOK_HMAC_KEY           the key of the provider's settings page
+  SUNO_WEBHOOK_HMAC_KEY_PREVIOUS  the key before it, while rotating
+  SUNO_API_KEY                    the API key, for --confirm
+";
+
+pub struct Options {
+    pub listen: SocketAddr,
+    pub path: String,
+    pub kind: CallbackKind,
+    pub store: String,
+    pub namespace: String,
+    pub in_transaction: bool,
+    pub confirm: Option<String>,
+    pub handler_delay: Duration,
+    pub fail_first: u32,
+    pub drain: Duration,
+}
+
+impl Options {
+    pub fn parse() -> Result<Self, BoxError> {
+        use lexopt::prelude::{Long, ValueExt};
+        let mut options = Self {
+            listen: ([127, 0, 0, 1], 8080).into(),
+            path: "/callbacks/suno/voice".into(),
+            kind: CallbackKind::Generate,
+            store: "memory".into(),
+            namespace: String::new(),
+            in_transaction: false,
+            confirm: None,
+            handler_delay: Duration::ZERO,
+            fail_first: 0,
+            drain: Duration::from_secs(20),
+        };
+        let mut arguments = lexopt::Parser::from_env();
+        while let Some(argument) = arguments.next()? {
+            match argument {
+                Long("listen") => options.listen = arguments.value()?.parse()?,
+                Long("path") => options.path = arguments.value()?.string()?,
+                Long("kind") => options.kind = kind(&arguments.value()?.string()?)?,
+                Long("store") => options.store = arguments.value()?.string()?,
+                Long("namespace") => options.namespace = arguments.value()?.string()?,
+                Long("in-transaction") => options.in_transaction = true,
+                Long("confirm") => options.confirm = Some(arguments.value()?.string()?),
+                Long("handler-delay") => {
+                    options.handler_delay = duration(&arguments.value()?.string()?)?;
+                }
+                Long("fail-first") => options.fail_first = arguments.value()?.parse()?,
+                Long("drain") => options.drain = duration(&arguments.value()?.string()?)?,
+                other => return Err(other.unexpected().into()),
+            }
+        }
+        Ok(options)
+    }
+}
+
+fn kind(word: &str) -> Result<CallbackKind, BoxError> {
+    match word {
+        "generate" => Ok(CallbackKind::Generate),
+        "validate" => Ok(CallbackKind::Validate),
+        other => Err(format!("{other:?} is neither generate nor validate").into()),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, BoxError> {
+    let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0)];
+    let split = |(unit, factor)| Some((text.strip_suffix(unit)?, factor));
+    let (number, factor) = units
+        .into_iter()
+        .find_map(split)
+        .ok_or_else(|| format!("{text:?} needs a unit: ms, s or m"))?;
+    Ok(Duration::try_from_secs_f64(
+        number.parse::<f64>()? * factor,
+    )?)
+}
+
+/// The keys of the environment, the current one first.
+pub fn keys() -> Result<(SigningKey, Option<SigningKey>), BoxError> {
+    let current = std::env::var("SUNO_WEBHOOK_HMAC_KEY").unwrap_or_default();
+    let current = SigningKey::trimmed(current).map_err(
+        |_| "SUNO_WEBHOOK_HMAC_KEY is not set: take the key of the provider's settings page",
+    )?;
+    let previous = std::env::var("SUNO_WEBHOOK_HMAC_KEY_PREVIOUS").unwrap_or_default();
+    let previous = SigningKey::trimmed(previous).ok();
+    Ok((
+        current.labelled("current"),
+        previous.map(|key| key.labelled("previous")),
+    ))
+}

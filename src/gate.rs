@@ -45,10 +45,9 @@ impl Gate {
         if head.method != Method::POST {
             return Err(Rejection::Method);
         }
-        check_content_type(&head.headers)?;
-        check_content_encoding(&head.headers)?;
+        let signed = Signed::of(&head.headers)?;
         match &self.credentials {
-            Credentials::Signed(_) => self.check_headers(&head.headers),
+            Credentials::Signed(_) => self.check_signed(&signed),
             Credentials::Unsigned(secret) if secret.is_in(head.uri.query().unwrap_or("")) => {
                 Ok(Proof::Unsigned)
             }
@@ -56,9 +55,8 @@ impl Gate {
         }
     }
 
-    fn check_headers(&self, headers: &HeaderMap) -> Result<Proof, Rejection> {
-        let timestamp = exactly_one(headers, &TIMESTAMP_HEADER)?;
-        let signature = exactly_one(headers, &SIGNATURE_HEADER)?;
+    fn check_signed(&self, signed: &Signed<'_>) -> Result<Proof, Rejection> {
+        let (timestamp, signature) = (signed.timestamp.one()?, signed.signature.one()?);
         let timestamp =
             Timestamp::parse(timestamp.as_bytes()).ok_or(Rejection::TimestampMalformed)?;
         let signature =
@@ -91,29 +89,65 @@ impl fmt::Debug for Gate {
     }
 }
 
-/// `HeaderMap::get` would silently take the first of several.
-fn exactly_one<'h>(
-    headers: &'h HeaderMap,
-    name: &HeaderName,
-) -> Result<&'h HeaderValue, Rejection> {
-    let mut values = headers.get_all(name).iter();
-    let first = values.next().ok_or(Rejection::HeaderMissing)?;
-    match values.next() {
-        None => Ok(first),
-        Some(_) => Err(Rejection::HeaderRepeated),
+/// The headers that matter, found in one pass.
+#[derive(Default)]
+struct Signed<'h> {
+    timestamp: Found<'h>,
+    signature: Found<'h>,
+}
+
+/// How often a header is there: `HeaderMap::get` would silently take the first of several.
+#[derive(Clone, Copy, Default)]
+enum Found<'h> {
+    #[default]
+    Never,
+    Once(&'h HeaderValue),
+    Repeated,
+}
+
+impl<'h> Signed<'h> {
+    /// Looks at what the body is said to be on the way: first its type, then its encoding.
+    fn of(headers: &'h HeaderMap) -> Result<Self, Rejection> {
+        let mut signed = Self::default();
+        let (mut is_json, mut is_plain) = (true, true);
+        for (name, value) in headers {
+            if *name == header::CONTENT_TYPE {
+                is_json &= names_json(value.as_bytes());
+            } else if *name == header::CONTENT_ENCODING {
+                is_plain &= value.as_bytes().eq_ignore_ascii_case(b"identity");
+            } else if *name == TIMESTAMP_HEADER {
+                signed.timestamp.find(value);
+            } else if *name == SIGNATURE_HEADER {
+                signed.signature.find(value);
+            }
+        }
+        match (is_json, is_plain) {
+            (false, _) => Err(Rejection::ContentType),
+            (true, false) => Err(Rejection::ContentEncoding),
+            (true, true) => Ok(signed),
+        }
     }
 }
 
-fn check_content_type(headers: &HeaderMap) -> Result<(), Rejection> {
-    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
-    match types.all(|value| is_json(value.as_bytes())) {
-        true => Ok(()),
-        false => Err(Rejection::ContentType),
+impl<'h> Found<'h> {
+    fn find(&mut self, value: &'h HeaderValue) {
+        *self = match self {
+            Self::Never => Self::Once(value),
+            Self::Once(_) | Self::Repeated => Self::Repeated,
+        };
+    }
+
+    fn one(self) -> Result<&'h HeaderValue, Rejection> {
+        match self {
+            Self::Never => Err(Rejection::HeaderMissing),
+            Self::Once(value) => Ok(value),
+            Self::Repeated => Err(Rejection::HeaderRepeated),
+        }
     }
 }
 
 /// `application/json` or any `+json`, in any case and with any parameters.
-fn is_json(content_type: &[u8]) -> bool {
+fn names_json(content_type: &[u8]) -> bool {
     let essence = content_type.split(|byte| *byte == b';').next();
     let essence = essence.unwrap_or_default().trim_ascii();
     let suffix = essence.last_chunk::<5>();
@@ -127,13 +161,4 @@ fn is_media_type(essence: &[u8]) -> bool {
     let is_name = |part: &[u8]| !part.is_empty() && part.iter().all(plain);
     let mut parts = essence.split(|byte| *byte == b'/');
     parts.next().is_some_and(is_name) && parts.next().is_some_and(is_name) && parts.next().is_none()
-}
-
-fn check_content_encoding(headers: &HeaderMap) -> Result<(), Rejection> {
-    let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
-    let plain = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
-    match encodings.all(plain) {
-        true => Ok(()),
-        false => Err(Rejection::ContentEncoding),
-    }
 }

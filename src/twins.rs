@@ -50,7 +50,8 @@ pub(crate) enum Left {
 enum Running {
     /// The channel is made by the first twin that waits.
     Led(Option<watch::Sender<Option<Left>>>),
-    Handled(Record),
+    /// Rare, and large: in a box it does not make the table larger.
+    Handled(Box<Record>),
 }
 
 impl Twins {
@@ -76,7 +77,7 @@ impl Twins {
                 })
             }
             Entry::Occupied(mut occupied) => match occupied.get_mut() {
-                Running::Handled(record) => Turn::Handled(*record),
+                Running::Handled(record) => Turn::Handled(**record),
                 Running::Led(channel) => self.wait(channel),
             },
         }
@@ -85,7 +86,7 @@ impl Twins {
     /// The record of a slot that was handled here and is not committed yet.
     pub(crate) fn handled(&self, slot: &SlotKey) -> Option<Record> {
         match self.slots.lock(slot).get(slot) {
-            Some(Running::Handled(record)) => Some(*record),
+            Some(Running::Handled(record)) => Some(**record),
             _ => None,
         }
     }
@@ -151,7 +152,7 @@ impl Lead {
     pub(crate) fn handled(&self, record: Record) -> Option<Place> {
         let limit = self.twins.limits.deferred_commits;
         let place = Place::take(&self.twins, |twins| &twins.deferred, limit)?;
-        let stays = Some(Running::Handled(record));
+        let stays = Some(Running::Handled(Box::new(record)));
         self.twins.leave(&self.slot, Left::Done(record), stays);
         Some(place)
     }

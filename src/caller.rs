@@ -5,69 +5,92 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
 use pin_project_lite::pin_project;
 use tower::Service;
 
 use crate::panic::{Panicked, catch};
 
-type Answer<S, R> = Result<<S as Service<R>>::Response, <S as Service<R>>::Error>;
+/// What the inner service is called with.
+pub(crate) type HandlerRequest = Request<Full<Bytes>>;
+
+/// The inner service with its request, in a box from the start: what is large is moved once.
+pub(crate) type BoxCaller<H, E> = Pin<Box<dyn Call<H, E> + Send>>;
+
+/// A call that never panics, neither when polled nor when what it holds is dropped.
+pub(crate) trait Call<H, E> {
+    /// The request, for as long as the service was not called.
+    fn request_mut(self: Pin<&mut Self>) -> Option<&mut HandlerRequest>;
+
+    /// The inner service's answer. Not to be polled again after it.
+    fn poll(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Result<Response<H>, E>, Panicked>>;
+
+    /// Drops the service or its future.
+    fn end(self: Pin<&mut Self>) -> Result<(), Panicked>;
+}
 
 pin_project! {
-    /// A future that never panics, neither when polled nor when its service is dropped.
-    #[project = StageProject]
-    pub(crate) enum Caller<S, R>
+    #[project = CallerProject]
+    pub(crate) enum Caller<S>
     where
-        S: Service<R>,
+        S: Service<HandlerRequest>,
     {
-        Waiting { inner: S, request: Option<R> },
+        Waiting { inner: S, request: Option<HandlerRequest> },
         Calling { #[pin] response: S::Future },
         Over,
     }
 }
 
-impl<S: Service<R>, R> Caller<S, R> {
-    pub(crate) fn new(inner: S, request: R) -> Self {
+impl<S: Service<HandlerRequest>> Caller<S> {
+    pub(crate) fn boxed(inner: S, request: HandlerRequest) -> Pin<Box<Self>> {
         let request = Some(request);
-        Self::Waiting { inner, request }
+        Box::pin(Self::Waiting { inner, request })
     }
 
-    /// The request, for as long as the service was not called.
-    pub(crate) fn request_mut(self: Pin<&mut Self>) -> Option<&mut R> {
-        match self.project() {
-            StageProject::Waiting { request, .. } => request.as_mut(),
-            StageProject::Calling { .. } | StageProject::Over => None,
-        }
-    }
-
-    /// The inner service's answer. Not to be polled again after it.
-    pub(crate) fn poll(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Answer<S, R>, Panicked>> {
-        let answer = match catch("handler", || self.as_mut().step(cx)) {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(answer)) => Ok(answer),
-            Err(panicked) => Err(panicked),
-        };
-        Poll::Ready(self.end().and(answer))
-    }
-
-    /// Drops the service or its future.
-    pub(crate) fn end(mut self: Pin<&mut Self>) -> Result<(), Panicked> {
-        catch("drop of the handler", || self.set(Self::Over))
-    }
-
-    fn step(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer<S, R>> {
+    fn step(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<S::Response, S::Error>> {
         loop {
             let response = match self.as_mut().project() {
-                StageProject::Calling { response } => return response.poll(cx),
-                StageProject::Over => return Poll::Pending,
-                StageProject::Waiting { inner, request } => {
+                CallerProject::Calling { response } => return response.poll(cx),
+                CallerProject::Over => return Poll::Pending,
+                CallerProject::Waiting { inner, request } => {
                     ready!(inner.poll_ready(cx))?;
                     request.take().map(|request| inner.call(request))
                 }
             };
             self.set(response.map_or(Self::Over, |response| Self::Calling { response }));
         }
+    }
+}
+
+impl<S, H> Call<H, S::Error> for Caller<S>
+where
+    S: Service<HandlerRequest, Response = Response<H>>,
+{
+    fn request_mut(self: Pin<&mut Self>) -> Option<&mut HandlerRequest> {
+        match self.project() {
+            CallerProject::Waiting { request, .. } => request.as_mut(),
+            CallerProject::Calling { .. } | CallerProject::Over => None,
+        }
+    }
+
+    fn poll(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Result<Response<H>, S::Error>, Panicked>> {
+        let answer = match catch("handler", || self.as_mut().step(cx)) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(answer)) => Ok(answer),
+            Err(panicked) => Err(panicked),
+        };
+        Poll::Ready(Call::end(self).and(answer))
+    }
+
+    fn end(mut self: Pin<&mut Self>) -> Result<(), Panicked> {
+        catch("drop of the handler", || self.set(Self::Over))
     }
 }

@@ -7,16 +7,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, request::Parts};
+use http::Response;
 use http_body::Body;
 use http_body_util::Full;
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
-use tower::Service;
 
 use crate::{
     body::ReadBody,
-    caller::Caller,
+    caller::BoxCaller,
     claim::Answer,
     detach::Detachable,
     gate::Proof,
@@ -40,15 +39,15 @@ pin_project! {
     /// # Panics
     ///
     /// When it has to wait outside of a Tokio runtime with its timer enabled.
-    pub struct ResponseFuture<B, S, D, H: 'static, E: 'static> {
+    pub struct ResponseFuture<B, D, H: 'static, E: 'static> {
         #[pin]
-        phase: Phase<B, S, D, H, E>,
+        phase: Phase<B, D, H, E>,
     }
 }
 
 pin_project! {
     #[project = PhaseProject]
-    enum Phase<B, S, D, H: 'static, E: 'static> {
+    enum Phase<B, D, H: 'static, E: 'static> {
         /// Nothing is claimed, and nothing is boxed.
         Reading {
             #[pin]
@@ -56,7 +55,7 @@ pin_project! {
             proof: Proof,
             began: Instant,
             alarm: Alarm,
-            work: Option<Work<S, D>>,
+            work: Option<Work<D, H, E>>,
         },
         /// Once the claim is granted, dropping it detaches it.
         Running { handling: Detachable<Result<Response<ResponseBody<H>>, E>>, alarm: Alarm },
@@ -65,20 +64,19 @@ pin_project! {
     }
 }
 
-/// What the handler will need.
-pub(crate) struct Work<S, D> {
+/// What the rest of the way needs.
+pub(crate) struct Work<D, H, E> {
     pub(crate) pipeline: Arc<Pipeline<D>>,
-    pub(crate) inner: S,
-    pub(crate) head: Parts,
+    pub(crate) caller: BoxCaller<H, E>,
 }
 
-impl<B, S, D, H, E> ResponseFuture<B, S, D, H, E> {
+impl<B, D, H, E> ResponseFuture<B, D, H, E> {
     pub(crate) fn refuse(rejection: Rejection) -> Self {
         let phase = Phase::refuse(rejection);
         Self { phase }
     }
 
-    pub(crate) fn read(work: Work<S, D>, proof: Proof, body: B, began: Instant) -> Self
+    pub(crate) fn read(work: Work<D, H, E>, proof: Proof, body: B, began: Instant) -> Self
     where
         B: Body,
     {
@@ -93,11 +91,9 @@ impl<B, S, D, H, E> ResponseFuture<B, S, D, H, E> {
     }
 }
 
-impl<B, S, D, H, E> Future for ResponseFuture<B, S, D, H, E>
+impl<B, D, H, E> Future for ResponseFuture<B, D, H, E>
 where
     B: Body,
-    S: Service<Request<Full<Bytes>>, Response = Response<H>, Error = E> + Send + 'static,
-    S::Future: Send + 'static,
     D: DedupStore,
     H: Send + 'static,
     E: Send + 'static,
@@ -144,18 +140,16 @@ fn poll_running<H, E>(
     Poll::Ready(Ok(reply::refused(rejection)))
 }
 
-impl<B, S, D, H, E> Phase<B, S, D, H, E> {
+impl<B, D, H, E> Phase<B, D, H, E> {
     fn refuse(rejection: Rejection) -> Self {
         trace::refused(rejection);
         Self::Refused { rejection }
     }
 }
 
-impl<B, S, D, H, E> Phase<B, S, D, H, E>
+impl<B, D, H, E> Phase<B, D, H, E>
 where
     B: Body,
-    S: Service<Request<Full<Bytes>>, Response = Response<H>, Error = E> + Send + 'static,
-    S::Future: Send + 'static,
     D: DedupStore,
     H: Send + 'static,
     E: Send + 'static,
@@ -192,18 +186,18 @@ where
         })
     }
 
-    fn run(work: Work<S, D>, arrival: Arc<Arrival>, body: Bytes) -> Self {
-        let request = Request::from_parts(work.head, Full::new(body));
+    fn run(mut work: Work<D, H, E>, arrival: Arc<Arrival>, body: Bytes) -> Self {
+        if let Some(request) = work.caller.as_mut().request_mut() {
+            *request.body_mut() = Full::new(body);
+        }
         let alarm = Alarm::at(arrival.deadline);
-        // In a box of its own: a future that took it by value would hold it twice.
-        let caller = Box::pin(Caller::new(work.inner, request));
-        let run = work.pipeline.run(Arc::clone(&arrival), caller);
+        let run = work.pipeline.run(Arc::clone(&arrival), work.caller);
         let handling = Detachable::new(arrival, run);
         Self::Running { handling, alarm }
     }
 }
 
-impl<B, S, D, H, E> fmt::Debug for ResponseFuture<B, S, D, H, E> {
+impl<B, D, H, E> fmt::Debug for ResponseFuture<B, D, H, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }

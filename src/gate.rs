@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
 
 use crate::{
     clock::{self, Clock},
@@ -41,14 +41,14 @@ pub(crate) enum Proof {
 }
 
 impl Gate {
-    pub(crate) fn check(&self, head: &Parts) -> Result<Proof, Rejection> {
-        if head.method != Method::POST {
+    pub(crate) fn check<B>(&self, request: &Request<B>) -> Result<Proof, Rejection> {
+        if request.method() != Method::POST {
             return Err(Rejection::Method);
         }
-        let signed = Signed::of(&head.headers)?;
+        let signed = Signed::of(request.headers())?;
         match &self.credentials {
             Credentials::Signed(_) => self.check_signed(&signed),
-            Credentials::Unsigned(secret) if secret.is_in(head.uri.query().unwrap_or("")) => {
+            Credentials::Unsigned(secret) if secret.is_in(request.uri().query().unwrap_or("")) => {
                 Ok(Proof::Unsigned)
             }
             Credentials::Unsigned(_) => Err(Rejection::UrlSecretWrong),

@@ -4,22 +4,21 @@
 use std::{
     convert::Infallible,
     future::{pending, poll_fn},
-    pin::{Pin, pin},
+    pin::pin,
     sync::{Arc, atomic::Ordering::Release},
     task::Poll,
 };
 
 use bytes::Bytes;
-use http::{Request, Response, header::CONTENT_LENGTH};
+use http::{Response, header::CONTENT_LENGTH};
 use http_body_util::Full;
 use tokio::{
     task::unconstrained,
     time::{Instant, sleep_until},
 };
-use tower::Service;
 
 use crate::{
-    caller::Caller,
+    caller::{BoxCaller, HandlerRequest},
     claim::Grant,
     delivery::{Delivery, Trust, Via},
     drain::Permit,
@@ -32,21 +31,16 @@ use crate::{
     trace,
 };
 
-type HandlerRequest = Request<Full<Bytes>>;
-
 impl<D: DedupStore> Pipeline<D> {
     /// (confirm) -> claim -> inner service -> commit | release -> reply
     ///
     /// Once [`Arrival::granted`] is set it must be polled to its end; whoever cannot do that moves it
     /// to a task.
-    pub(crate) async fn run<S, B>(
+    pub(crate) async fn run<H, E>(
         self: Arc<Self>,
         arrival: Arc<Arrival>,
-        mut caller: Pin<Box<Caller<S, HandlerRequest>>>,
-    ) -> Result<Response<ResponseBody<B>>, S::Error>
-    where
-        S: Service<HandlerRequest, Response = Response<B>>,
-    {
+        mut caller: BoxCaller<H, E>,
+    ) -> Result<Response<ResponseBody<H>>, E> {
         let permit = self.drain.permit();
         let grant = match self.decide(&arrival).await {
             Ok(grant) => grant,
@@ -68,15 +62,12 @@ impl<D: DedupStore> Pipeline<D> {
 
     /// Polls the handler. One that is ready at the first poll pays for no timer; the watch over a
     /// slower one is set up in the same poll that found it pending.
-    async fn drive<S, B>(
+    async fn drive<H, E>(
         &self,
         grant: &Grant,
         granted: Instant,
-        mut caller: Pin<Box<Caller<S, HandlerRequest>>>,
-    ) -> Ended<B, S::Error>
-    where
-        S: Service<HandlerRequest, Response = Response<B>>,
-    {
+        mut caller: BoxCaller<H, E>,
+    ) -> Ended<H, E> {
         // The claim may have been on its way when the end came.
         if self.drain.is_ending() {
             return Ended::Stopped(Rejection::ShuttingDown);

@@ -12,12 +12,13 @@ use tower::Service;
 
 #[cfg(feature = "client")]
 use {
-    crate::{caller::Caller, detach::Detachable, event::VoiceEvent},
+    crate::{detach::Detachable, event::VoiceEvent},
     http::{HeaderValue, Method, StatusCode, header::CONTENT_TYPE},
     std::future::poll_fn,
 };
 
 use crate::{
+    caller::Caller,
     future::{ResponseFuture, Work},
     pipeline::Pipeline,
     rejection::Rejection,
@@ -49,7 +50,7 @@ where
 {
     type Response = Response<ResponseBody<H>>;
     type Error = S::Error;
-    type Future = ResponseFuture<B, S, D, H, S::Error>;
+    type Future = ResponseFuture<B, D, H, S::Error>;
 
     /// Always ready: most requests need no handler, so only the one that holds the claim makes a
     /// clone of the inner service ready.
@@ -58,18 +59,18 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let (head, body) = request.into_parts();
         if self.pipeline.drain.is_closed() {
             return ResponseFuture::refuse(Rejection::ShuttingDown);
         }
-        let proof = match self.pipeline.gate.check(&head) {
+        let proof = match self.pipeline.gate.check(&request) {
             Ok(proof) => proof,
             Err(rejection) => return ResponseFuture::refuse(rejection),
         };
+        let (head, body) = request.into_parts();
+        let request = Request::from_parts(head, Full::default());
         let work = Work {
             pipeline: Arc::clone(&self.pipeline),
-            inner: self.inner.clone(),
-            head,
+            caller: Caller::boxed(self.inner.clone(), request),
         };
         ResponseFuture::read(work, proof, body, Instant::now())
     }
@@ -115,7 +116,7 @@ where
         if pipeline.drain.is_closed() {
             return Handed::NotAccepted;
         }
-        let caller = Box::pin(Caller::new(inner, polled(&record)));
+        let caller = Caller::boxed(inner, polled(&record));
         let arrival = Arc::new(pipeline.polled(record));
         let run = pipeline.run(Arc::clone(&arrival), caller);
         let mut handling = Detachable::new(arrival, run);

@@ -1,4 +1,4 @@
-//! A tower layer for the callbacks of the Suno Voice API.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(

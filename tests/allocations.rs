@@ -1,49 +1,92 @@
+//! What a request costs in allocations: counts, because they do not depend on the machine.
+
 mod common;
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::pin,
+    task::{Context, Poll, Waker},
+};
+
 use bytes::Bytes;
-use common::*;
+use common::{Callback, key};
 use http::{Request, Response};
 use http_body_util::Full;
-use std::{future::Future, pin::pin, task::*};
-use suno_callback::*;
-use tower::{Layer, Service};
+use suno_callback::{MemoryStore, SunoCallbackLayer, SunoCallbackService};
+use tower::{Layer, Service, util::service_fn};
 
-fn finish<F: Future>(future: F) -> F::Output {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(o) => o,
-        _ => panic!(),
-    }
-}
-async fn h(_: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, std::convert::Infallible> {
-    Ok(Response::new(Full::default()))
-}
-#[tokio::test]
-async fn count() {
-    let mut s = SunoCallbackLayer::new(key(), MemoryStore::default()).layer(tower::service_fn(h));
-    for i in 0..200 {
-        let _ = finish(s.call(Callback::success(&format!("x{i}"), "v").request()));
-    }
-    let mut bare = tower::service_fn(h);
-    for (n, c) in [
-        ("acc", Callback::success("a", "v")),
-        ("dup", Callback::success("a", "v")),
-        ("forged", {
-            let mut c = Callback::success("b", "v");
-            c.signature = key().sign("c", 1);
-            c
-        }),
-        ("stale", Callback::success("b", "v").signed_at(1)),
-    ] {
-        let r = c.request();
-        let r2 = c.request();
-        let b = allocation_counter::measure(|| {
-            let _ = finish(bare.call(r2));
-        });
-        let a = allocation_counter::measure(|| {
-            let _ = finish(s.call(r));
-        });
-        println!(
-            "{n}: bare {} layer {} bytes {}",
-            b.count_total, a.count_total, a.bytes_total
+type Handler = tower::util::ServiceFn<
+    fn(Request<Full<Bytes>>) -> std::future::Ready<Result<Response<Full<Bytes>>, Infallible>>,
+>;
+
+fn service() -> SunoCallbackService<Handler, MemoryStore> {
+    let layer = SunoCallbackLayer::new(key(), MemoryStore::default());
+    let mut service = layer.layer(service_fn(
+        (|_| std::future::ready(Ok(Response::new(Full::default())))) as fn(_) -> _,
+    ));
+    // The maps have grown.
+    for number in 0..512 {
+        call(
+            &mut service,
+            Callback::success(&format!("warm-{number}"), "voice").request(),
         );
     }
+    service
+}
+
+/// Nothing here waits, so one poll is the whole of it.
+fn call(service: &mut SunoCallbackService<Handler, MemoryStore>, request: Request<Full<Bytes>>) {
+    let mut context = Context::from_waker(Waker::noop());
+    match pin!(service.call(request)).poll(&mut context) {
+        Poll::Ready(Ok(_)) => {}
+        Poll::Pending => panic!("a handler that is ready made its caller wait"),
+    }
+}
+
+/// The allocations of one request; the smallest of some, because a map may just grow.
+fn allocations(
+    service: &mut SunoCallbackService<Handler, MemoryStore>,
+    request: impl Fn(usize) -> Request<Full<Bytes>>,
+) -> u64 {
+    let counts = (0..32).map(|number| {
+        let request = request(number);
+        allocation_counter::measure(|| call(service, request)).count_total
+    });
+    counts.min().unwrap()
+}
+
+#[test]
+fn an_accepted_event_and_its_duplicate_cost_a_fixed_number_of_allocations() {
+    let mut service = service();
+    let fresh = |number| Callback::success(&format!("task-{number}"), "voice").request();
+    assert_eq!(allocations(&mut service, fresh), 13);
+    assert_eq!(allocations(&mut service, fresh), 10, "duplicates");
+}
+
+#[test]
+fn a_refusal_from_the_head_allocates_for_its_reply_alone() {
+    let mut service = service();
+    let stale = |_| Callback::success("task", "voice").signed_at(1).request();
+    let malformed = |_| {
+        let mut callback = Callback::success("task", "voice");
+        callback.signature = "x".repeat(10_000);
+        callback.request()
+    };
+    let oversized = |_| {
+        Callback::new("task", " ".repeat(100_000))
+            .signed_at(1)
+            .request()
+    };
+    // Its header map (2) and its extensions (3); nothing for what was sent.
+    assert_eq!(allocations(&mut service, stale), 5);
+    assert_eq!(allocations(&mut service, malformed), 5);
+    assert_eq!(allocations(&mut service, oversized), 5);
+}
+
+#[test]
+fn a_handler_that_is_ready_at_once_needs_no_runtime() {
+    // Neither a timer nor a task: both would panic here.
+    assert!(tokio::runtime::Handle::try_current().is_err());
+    call(&mut service(), Callback::success("task", "voice").request());
 }

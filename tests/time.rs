@@ -895,7 +895,8 @@ fn times_that_do_not_go_together_are_refused() {
         with(|it| it.poll = secs(3)),
         with(|it| it.store_operation = ms(2_250)),
         with(|it| it.body = secs(13)),
-        with(|it| it.confirm = secs(13)),
+        // A question that outlasts the lease counts in its place.
+        with(|it| it.confirm = ms(7_500)),
         with(|it| (it.lease, it.reply_deadline) = (secs(61), secs(90))),
         with(|it| it.heartbeat = secs(4)),
         with(|it| it.store_budget = ms(999)),
@@ -918,6 +919,7 @@ fn times_that_do_not_go_together_are_refused() {
     }
     let accepted = [
         with(|it| it.reply_deadline = ms(10_501)),
+        with(|it| it.confirm = ms(7_499)),
         with(|it| it.tolerance = Duration::ZERO),
         with(|it| it.retain_outcome = Some(Duration::MAX)),
         with(|it| it.detached = secs(30 * 24 * 3600)),

@@ -697,6 +697,34 @@ async fn f23_entries_of_failed_commits_are_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn f23_above_the_bound_a_commit_is_retried_while_its_answer_is_awaited() {
+    let none = |layer: SunoCallbackLayer<_>| {
+        layer.limits(Limits {
+            deferred_commits: 0,
+            ..Limits::default()
+        })
+    };
+    // Attached, and detached since its deadline.
+    for handled in [secs(0), secs(20)] {
+        let it = Setup::with(move |_| ok_after(handled), none).await;
+        it.store.next(Op::Commit, [Fault::Fail, Fault::Fail]);
+        it.send().await;
+        it.idle().await;
+        assert_eq!(it.store.count(Op::Commit), 3);
+        assert_received(&it.send().await, Disposition::Duplicate);
+        assert_eq!(it.seen.len(), 1);
+    }
+    let it = Setup::with(|_| ok_after(secs(0)), none).await;
+    it.store.always(Op::Commit, Fault::Fail);
+    let (reply, took) = it.timed().await;
+    assert_received(&reply, Disposition::CommitDeferred);
+    assert!(took <= secs(13) + ms(5), "{took:?}");
+    assert!(it.store.count(Op::Commit) > 3);
+    sleep(secs(5)).await;
+    assert_eq!(it.drain.active(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_success_whose_commit_hangs_is_200_at_the_deadline() {
     for handled in [secs(12), ms(12_990), ms(12_999)] {
         let it = Setup::new(move |_| ok_after(handled)).await;

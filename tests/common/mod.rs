@@ -7,13 +7,14 @@ pub mod log;
 #[cfg(feature = "tracing")]
 pub mod logs;
 pub mod probe;
+pub mod provider;
 
 use std::{
     convert::Infallible,
     future::Future,
     net::SocketAddr,
     sync::{Arc, Mutex},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
@@ -268,6 +269,14 @@ pub async fn slot_of(callback: &Callback) -> suno_callback::store::SlotKey {
     *seen.all()[0].1.slot()
 }
 
+pub const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+pub const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
 /// The seed of a random test: `SEED` from the environment, or a new one. Printed, so that a
 /// failure can be played again.
 pub fn seed() -> u64 {
@@ -279,9 +288,9 @@ pub fn seed() -> u64 {
 
 /// Waits until `holds`, or fails after ten seconds of the runtime's time.
 pub async fn until(what: &str, holds: impl Fn() -> bool) {
-    let end = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+    let end = tokio::time::Instant::now() + secs(10);
     while !holds() {
         assert!(tokio::time::Instant::now() < end, "never came true: {what}");
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        tokio::time::sleep(ms(1)).await;
     }
 }

@@ -11,9 +11,9 @@ use std::{
 };
 
 use common::{
-    Callback, Receiver, Reply, Seen, handling, key, ms,
+    Callback, Receiver, Reply, Seen, assert_postponed, handling, key, ms,
     provider::{Provider, Says},
-    said, secs, send, until,
+    said, secs, send, spawn_send, until,
 };
 use http::StatusCode;
 use suno_callback::{
@@ -71,8 +71,7 @@ impl Setup {
     }
 
     fn spawn(&self, callback: &Callback) -> JoinHandle<Reply> {
-        let (receiver, callback) = (self.receiver.clone(), callback.clone());
-        tokio::spawn(async move { send(&receiver, &callback).await })
+        spawn_send(&self.receiver, callback)
     }
 
     /// That no question is left behind.
@@ -218,7 +217,7 @@ async fn how_long_to_ask_is_a_knob() {
             layer.times(times).unwrap()
         });
         let (reply, took) = it.timed(&success()).await;
-        assert_eq!(said(&reply), Some(Rejection::Unconfirmed));
+        assert_postponed(&reply, Rejection::Unconfirmed);
         assert!(took >= wait && took < wait + ms(10), "{took:?}");
         assert_eq!(it.unconfirmed.load(SeqCst), 1);
         it.assert_none_is_open().await;

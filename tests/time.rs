@@ -14,25 +14,17 @@ use std::{
 };
 
 use common::{
-    Callback, Handler, Receiver, Reply, Seen, answer,
+    Callback, Handler, Receiver, Reply, Seen, answer, assert_postponed,
     faulty::{Fault, Faulty, Op, Stranger},
-    handling, key, said, send, slot_of, until,
+    handling, key, ms, ok_after, said, secs, send, slot_of, until,
 };
-use http::{Request, StatusCode, header::RETRY_AFTER};
+use http::{Request, StatusCode};
 use suno_callback::{
     Disposition, Drain, Limits, Rejection, SunoCallbackLayer, Times,
     store::{Claim, Record, Settled, SlotKey},
 };
 use tokio::time::{Instant, sleep};
 use tower::{Layer, Service};
-
-const fn secs(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-const fn ms(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
 
 /// A receiver over a store with a script, and what there is to look at.
 struct Setup {
@@ -111,17 +103,6 @@ impl Setup {
     async fn idle(&self) {
         until("nothing is active", || self.drain.active() == 0).await;
     }
-}
-
-async fn ok_after(time: Duration) -> StatusCode {
-    sleep(time).await;
-    StatusCode::OK
-}
-
-fn assert_postponed(reply: &Reply, why: Rejection) {
-    assert_eq!(said(reply), Some(why));
-    assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert!(reply.headers().contains_key(RETRY_AFTER));
 }
 
 fn assert_received(reply: &Reply, how: Disposition) {
@@ -484,8 +465,7 @@ async fn a_request_that_waits_for_another_process_is_postponed_at_its_deadline()
 #[cfg(feature = "tracing")]
 #[tokio::test(start_paused = true)]
 async fn f16_a_handler_that_blocks_its_thread_is_renewed_as_soon_as_it_lets_go_and_is_logged() {
-    let log = common::log::Log::default();
-    let _guard = log.capture();
+    common::logs::capture();
     // `advance` moves the clock within one poll: the thread was blocked for so long.
     let it = Setup::new(|_| async {
         tokio::time::advance(ms(4500)).await;
@@ -497,19 +477,14 @@ async fn f16_a_handler_that_blocks_its_thread_is_renewed_as_soon_as_it_lets_go_a
     let calls = it.store.calls();
     let renewed = calls.iter().find(|call| call.op == Op::Renew);
     assert_about(renewed.expect("a renewal").at - start, ms(4500));
-    assert!(
-        log.text().contains("a heartbeat was late"),
-        "{}",
-        log.text()
-    );
+    assert!(common::logs::say("a heartbeat was late"));
 }
 
 #[cfg(feature = "tracing")]
 #[tokio::test(start_paused = true)]
 async fn f16_a_heartbeat_that_is_late_in_the_middle_is_logged_and_one_in_time_is_not() {
     for (blocked, is_late) in [(secs(1), false), (secs(10), true)] {
-        let log = common::log::Log::default();
-        let _guard = log.capture();
+        common::logs::capture();
         let it = Setup::new(move |_| async move {
             sleep(ms(1)).await;
             tokio::time::advance(blocked).await;
@@ -517,8 +492,7 @@ async fn f16_a_heartbeat_that_is_late_in_the_middle_is_logged_and_one_in_time_is
         })
         .await;
         assert_received(&it.send().await, Disposition::Accepted);
-        let text = log.text();
-        assert_eq!(text.contains("a heartbeat was late"), is_late, "{text}");
+        assert_eq!(common::logs::say("a heartbeat was late"), is_late);
     }
 }
 

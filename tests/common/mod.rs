@@ -3,7 +3,6 @@
 
 pub mod counting;
 pub mod faulty;
-pub mod log;
 #[cfg(feature = "tracing")]
 pub mod logs;
 pub mod probe;
@@ -252,6 +251,28 @@ pub async fn send<D: suno_callback::DedupStore>(
     callback: &Callback,
 ) -> Reply {
     receiver.clone().call(callback.request()).await.unwrap()
+}
+
+/// Sends one callback in process, in a task of its own.
+pub fn spawn_send<D: suno_callback::DedupStore>(
+    receiver: &Receiver<D>,
+    callback: &Callback,
+) -> tokio::task::JoinHandle<Reply> {
+    let (receiver, callback) = (receiver.clone(), callback.clone());
+    tokio::spawn(async move { send(&receiver, &callback).await })
+}
+
+/// That it is a refusal which asks the sender to come again.
+pub fn assert_postponed(reply: &Reply, why: suno_callback::Rejection) {
+    assert_eq!(said(reply), Some(why));
+    assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(reply.headers().contains_key("retry-after"));
+}
+
+/// What a handler does that takes its time and succeeds.
+pub async fn ok_after(time: Duration) -> StatusCode {
+    tokio::time::sleep(time).await;
+    StatusCode::OK
 }
 
 /// A part of a response's extensions, for comparisons.

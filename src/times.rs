@@ -91,11 +91,15 @@ impl Times {
     ///
     /// [`InvalidTimes`] with the rule that is broken.
     pub fn check(&self) -> Result<(), InvalidTimes> {
-        let wait = self.lease.max(self.confirm);
-        let takeover = [wait, self.poll, self.store_operation, Self::TAKEOVER];
-        let takeover = sum(&takeover).saturating_add(self.store_operation);
+        match self.rules().iter().find(|(holds, _)| !holds) {
+            Some((_, rule)) => Err(InvalidTimes(rule)),
+            None => Ok(()),
+        }
+    }
+
+    fn rules(&self) -> [(bool, &'static str); 9] {
         let replay = self.tolerance.saturating_mul(2);
-        let rules = [
+        [
             (
                 !self.has_zero(),
                 "no time may be zero, except the tolerance",
@@ -105,7 +109,7 @@ impl Times {
                 "no wait may be longer than a year",
             ),
             (
-                takeover < self.reply_deadline,
+                self.takeover() < self.reply_deadline,
                 "lease (or confirm, if longer) + poll + store_operation + 3 s + store_operation \
                  must be below reply_deadline",
             ),
@@ -131,11 +135,14 @@ impl Times {
                     .is_none_or(|retain| retain >= replay.saturating_add(HOUR)),
                 "retain_outcome must be at least twice the tolerance and one hour",
             ),
-        ];
-        match rules.iter().find(|(holds, _)| !holds) {
-            Some((_, rule)) => Err(InvalidTimes(rule)),
-            None => Ok(()),
-        }
+        ]
+    }
+
+    /// How long a retry needs to take over from a holder that crashed when it came.
+    fn takeover(&self) -> Duration {
+        let [claim, commit] = [self.store_operation; 2];
+        let lease = self.lease.max(self.confirm);
+        sum(&[lease, self.poll, claim, Self::TAKEOVER, commit])
     }
 
     fn has_zero(&self) -> bool {

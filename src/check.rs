@@ -62,10 +62,22 @@ impl<D: DedupStore> Pipeline<D> {
     }
 
     async fn confirm(&self, confirmer: &Confirmer, arrival: &Arrival) -> Result<(), Answer> {
-        if let Some(truth) = self.truth(confirmer, arrival).await {
-            arrival.confirm(truth);
+        match self.truth(confirmer, arrival).await {
+            Some(truth) => arrival.confirm(truth),
+            None => self.unconfirmed(arrival)?,
+        }
+        if arrival.is_success() {
             return Ok(());
         }
+        // The question took its time, and a success may have been handled meanwhile.
+        let success = self.namespace.success(arrival.event());
+        match self.peek(&success, arrival.deadline).await? {
+            Some(record) => Err(self.after_success(arrival, &record)),
+            None => Ok(()),
+        }
+    }
+
+    fn unconfirmed(&self, arrival: &Arrival) -> Result<(), Answer> {
         trace::unconfirmed(arrival);
         if let Some(hook) = &self.on_unconfirmed {
             panic::caught("on_unconfirmed", || hook(arrival.event()));

@@ -72,6 +72,10 @@ impl<D: DedupStore> Pipeline<D> {
     }
 
     /// Waits for its twins in this process, or leads them to the store.
+    ///
+    /// A leader whom the store does not answer gives up after its own tries, and the next twin
+    /// starts with tries of its own: while the store is away one request of a slot asks it at a
+    /// time, and each is answered at its own deadline at the latest.
     async fn claim(&self, arrival: &Arrival) -> Result<(Lead, Held), Answer> {
         let slot = self.namespace.slot(arrival.event());
         loop {

@@ -23,11 +23,11 @@ use crate::{
     delivery::{Delivery, Trust, Via},
     drain::Permit,
     panic::Panicked,
-    pipeline::{Arrival, Pipeline, noted},
+    pipeline::{Arrival, Pipeline},
     rejection::Rejection,
     reply::{self, Disposition, ResponseBody},
     store::{DedupStore, Settled},
-    timer::{Alarm, Backoff, by, within},
+    timer::{Alarm, Backoff, by},
     trace,
 };
 
@@ -119,10 +119,9 @@ impl<D: DedupStore> Pipeline<D> {
             if due.elapsed() > lease / 2 {
                 trace::heartbeat_late(&it.arrival, due.elapsed());
             }
-            let renew = self.store.renew(&it.slot, &it.held, lease);
+            let renew = || self.store.renew(&it.slot, &it.held, lease);
             let end = || Instant::now() + self.times.store_operation;
-            let renewed = within(self.times.store_operation, end, renew).await;
-            if let Some(Settled::Lost) = noted("renew", renewed) {
+            if let Some(Settled::Lost) = self.store_once("renew", end, renew).await {
                 trace::claim_lost(&grant.delivery);
                 return pending().await;
             }
@@ -149,10 +148,9 @@ impl<D: DedupStore> Pipeline<D> {
 
     async fn commit_once(&self, grant: &Grant) -> Option<Settled> {
         let it = &*grant.delivery.0;
-        let commit = self.store.commit(&it.slot, &it.held, &it.record, it.retain);
+        let commit = || self.store.commit(&it.slot, &it.held, &it.record, it.retain);
         let end = || self.patience(it.arrival.deadline);
-        let committed = within(self.times.store_operation, end, commit).await;
-        noted("commit", committed)
+        self.store_once("commit", end, commit).await
     }
 
     fn committed(grant: Grant, settled: Settled) -> Disposition {
@@ -181,13 +179,17 @@ impl<D: DedupStore> Pipeline<D> {
     }
 
     /// Repeats a commit until the store takes it, for as long as a detached handler may run. Callers
-    /// in this process are answered from the record meanwhile.
+    /// in this process are answered from the record meanwhile. Above [`Limits::deferred_commits`]
+    /// they wait, and the commit is given up with the answer.
+    ///
+    /// [`Limits::deferred_commits`]: crate::Limits::deferred_commits
     async fn commit_later(&self, grant: Grant) -> Disposition {
-        let Some(_place) = grant.lead.handled(grant.delivery.0.record) else {
-            trace::commit_given_up(&grant.delivery);
-            return Disposition::CommitDeferred;
+        let now = Instant::now();
+        let place = grant.lead.handled(grant.delivery.0.record);
+        let end = match place {
+            Some(_) => now + self.times.detached,
+            None => (now + self.times.store_budget).max(grant.delivery.0.arrival.deadline),
         };
-        let end = Instant::now() + self.times.detached;
         let mut backoff = Backoff::new(self.times.poll / 5, self.times.store_budget);
         let mut ending = pin!(self.drain.ending());
         let mut last = false;
@@ -207,9 +209,8 @@ impl<D: DedupStore> Pipeline<D> {
     async fn release(self: &Arc<Self>, grant: Grant, permit: Permit) {
         let it = &*grant.delivery.0;
         let end = || self.patience(it.arrival.deadline);
-        let release = self.store.release(&it.slot, &it.held);
-        let released = within(self.times.store_operation, end, release).await;
-        if noted("release", released).is_none() {
+        let release = || self.store.release(&it.slot, &it.held);
+        if self.store_once("release", end, release).await.is_none() {
             Box::pin(self.defer_release(grant, permit)).await;
         }
     }

@@ -8,7 +8,6 @@ use std::{
 
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
-use tower::BoxError;
 
 use crate::{
     confirm::{Confirmer, Unconfirmed, UnconfirmedHook},
@@ -18,6 +17,7 @@ use crate::{
     event::{CallbackKind, Claims, InvalidEvent, Meaning, VoiceEvent},
     gate::{Credentials, Gate, Proof},
     milestone::{Memory, Namespace},
+    panic::{Guarded, Panicked},
     rejection::Rejection,
     store::DedupStore,
     timer::{Backoff, by, within},
@@ -183,9 +183,9 @@ impl<D: DedupStore> Pipeline<D> {
     where
         F: Future<Output = Result<T, D::Error>>,
     {
-        let tried = within(self.times.store_operation, || end, operation()).await;
-        if let Some(answer) = noted(name, tried) {
-            return Some(answer);
+        let tried = self.store_once(name, || end, &operation).await;
+        if tried.is_some() {
+            return tried;
         }
         // Boxed, so that the way without a failure stays small.
         Box::pin(self.store_again(name, end, operation)).await
@@ -205,30 +205,32 @@ impl<D: DedupStore> Pipeline<D> {
         let mut backoff = Backoff::new(rest / 30, rest / 10);
         for _ in 1..Self::TRIES {
             by(end, sleep(backoff.pause())).await?;
-            let tried = within(self.times.store_operation, || end, operation()).await;
-            if let Some(answer) = noted(name, tried) {
-                return Some(answer);
+            let tried = self.store_once(name, || end, &operation).await;
+            if tried.is_some() {
+                return tried;
             }
         }
         None
     }
-}
 
-/// The answer of one try of a store operation; a failure is logged, `None` came too late.
-pub(crate) fn noted<T, E: Into<BoxError>>(
-    operation: &'static str,
-    tried: Option<Result<T, E>>,
-) -> Option<T> {
-    match tried {
-        Some(Ok(answer)) => Some(answer),
-        Some(Err(error)) => {
-            trace::store_failed(operation, &error.into());
-            None
+    /// Tries a store operation once. `None` when it failed, panicked, or was not answered in time.
+    pub(crate) async fn store_once<T, F>(
+        &self,
+        name: &'static str,
+        end: impl Fn() -> Instant,
+        operation: impl FnOnce() -> F,
+    ) -> Option<T>
+    where
+        F: Future<Output = Result<T, D::Error>>,
+    {
+        let guarded = Guarded::new(name, operation);
+        match within(self.times.store_operation, end, guarded).await {
+            Some(Ok(Ok(answer))) => return Some(answer),
+            Some(Ok(Err(error))) => trace::store_failed(name, &error.into()),
+            Some(Err(Panicked)) => {} // logged where it was caught
+            None => trace::store_slow(name),
         }
-        None => {
-            trace::store_slow(operation);
-            None
-        }
+        None
     }
 }
 

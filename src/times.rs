@@ -12,6 +12,9 @@ use crate::store::MAX_LEASE;
 /// lease + poll + store_operation + 3 s for the handler + store_operation < reply_deadline
 /// ```
 ///
+/// A retry that has to ask a [`Confirm`](crate::Confirm) first does so while the holder's lease
+/// runs out, so the longer of `lease` and `confirm` counts.
+///
 /// # Example
 ///
 /// ```
@@ -55,7 +58,7 @@ pub struct Times {
     /// 15 min.
     pub retain_progress: Duration,
     /// For asking the provider what is true, where a [`Confirm`](crate::Confirm) is set. Default
-    /// 4 s.
+    /// 4 s; one that is longer than the lease counts in the lease's place in the rule above.
     pub confirm: Duration,
 }
 
@@ -88,10 +91,15 @@ impl Times {
     ///
     /// [`InvalidTimes`] with the rule that is broken.
     pub fn check(&self) -> Result<(), InvalidTimes> {
-        let takeover = [self.lease, self.poll, self.store_operation, Self::TAKEOVER];
-        let takeover = sum(&takeover).saturating_add(self.store_operation);
+        match self.rules().iter().find(|(holds, _)| !holds) {
+            Some((_, rule)) => Err(InvalidTimes(rule)),
+            None => Ok(()),
+        }
+    }
+
+    fn rules(&self) -> [(bool, &'static str); 9] {
         let replay = self.tolerance.saturating_mul(2);
-        let rules = [
+        [
             (
                 !self.has_zero(),
                 "no time may be zero, except the tolerance",
@@ -101,16 +109,13 @@ impl Times {
                 "no wait may be longer than a year",
             ),
             (
-                takeover < self.reply_deadline,
-                "lease + poll + store_operation + 3 s + store_operation must be below reply_deadline",
+                self.takeover() < self.reply_deadline,
+                "lease (or confirm, if longer) + poll + store_operation + 3 s + store_operation \
+                 must be below reply_deadline",
             ),
             (
                 self.body < self.reply_deadline,
                 "body must be below reply_deadline",
-            ),
-            (
-                self.confirm < self.reply_deadline,
-                "confirm must be below reply_deadline",
             ),
             (self.lease <= MAX_LEASE, "lease must be at most 60 s"),
             (
@@ -130,11 +135,14 @@ impl Times {
                     .is_none_or(|retain| retain >= replay.saturating_add(HOUR)),
                 "retain_outcome must be at least twice the tolerance and one hour",
             ),
-        ];
-        match rules.iter().find(|(holds, _)| !holds) {
-            Some((_, rule)) => Err(InvalidTimes(rule)),
-            None => Ok(()),
-        }
+        ]
+    }
+
+    /// How long a retry needs to take over from a holder that crashed when it came.
+    fn takeover(&self) -> Duration {
+        let [claim, commit] = [self.store_operation; 2];
+        let lease = self.lease.max(self.confirm);
+        sum(&[lease, self.poll, claim, Self::TAKEOVER, commit])
     }
 
     fn has_zero(&self) -> bool {

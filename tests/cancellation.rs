@@ -19,7 +19,7 @@ use bytes::Bytes;
 use common::{
     Callback, Handler, Receiver, Reply, Seen, answer,
     faulty::{Fault, Faulty, Op},
-    handling, key, said, seed, send, until,
+    handling, key, ms, said, seed, send, until,
 };
 use http::{Request, StatusCode};
 use http_body_util::{Full, channel::Channel};
@@ -34,17 +34,14 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     runtime::Handle,
+    sync::{Notify, Semaphore, mpsc},
     task::{AbortHandle, JoinSet},
     time::{Instant, sleep, timeout},
 };
-use tower::{Layer, Service, ServiceBuilder, ServiceExt};
+use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
 
 /// How many tries the provider makes after the first.
 const RETRIES: usize = 3;
-
-const fn ms(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
 
 struct Setup {
     store: Faulty,
@@ -394,10 +391,16 @@ impl Peer {
         Self::IsAborted,
     ];
 
-    /// Sends one callback and leaves at a random instant.
-    async fn send(self, server: &Server, impatient: &Server, callback: &Callback, after: Duration) {
+    /// Sends one callback and leaves after `leave`. The outer layer of `impatient` has its own.
+    async fn send(
+        self,
+        server: &Server,
+        impatient: &Server,
+        callback: &Callback,
+        leave: impl Future<Output = ()>,
+    ) {
         if self == Self::ResetsStream {
-            return send_http2(server.addr, callback, after).await;
+            return send_http2(server.addr, callback, leave).await;
         }
         let addr = match self {
             Self::TimesOut => impatient.addr,
@@ -408,22 +411,22 @@ impl Peer {
         match self {
             Self::Stays | Self::TimesOut => read_some(&mut stream).await,
             Self::Closes => {
-                sleep(after).await;
+                leave.await;
                 stream.shutdown().await.unwrap();
             }
             Self::HalfCloses => {
-                sleep(after).await;
+                leave.await;
                 stream.shutdown().await.unwrap();
                 let _ = stream.read_to_end(&mut Vec::new()).await;
             }
             Self::Resets => {
-                sleep(after).await;
+                leave.await;
                 SockRef::from(&stream)
                     .set_linger(Some(Duration::ZERO))
                     .unwrap();
             }
             Self::IsAborted => {
-                sleep(after).await;
+                leave.await;
                 server.abort(stream.local_addr().unwrap()).await;
                 let _ = stream.read_to_end(&mut Vec::new()).await;
             }
@@ -436,13 +439,16 @@ async fn read_some(stream: &mut TcpStream) {
     let _ = stream.read(&mut [0; 1024]).await;
 }
 
-async fn send_http2(addr: SocketAddr, callback: &Callback, after: Duration) {
+async fn send_http2(addr: SocketAddr, callback: &Callback, leave: impl Future<Output = ()>) {
     let stream = TokioIo::new(TcpStream::connect(addr).await.unwrap());
     let http2 = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream);
     let (mut sender, connection) = http2.await.unwrap();
     let connection = tokio::spawn(connection);
     let request = callback.request_to(format!("http://{addr}/"));
-    let _ = timeout(after, sender.send_request(request)).await;
+    tokio::select! {
+        _ = sender.send_request(request) => {}
+        () = leave => {}
+    }
     // The reset must leave before the connection does.
     let _ = sender.ready().await;
     drop(sender);
@@ -470,7 +476,8 @@ async fn f09_whoever_hangs_up_over_a_real_socket_the_event_ends_done_and_handled
                 for _ in 0..RETRIES {
                     let peer = Peer::ALL[rng.usize(..Peer::ALL.len())];
                     let after = Duration::from_micros(rng.u64(0..9000));
-                    peer.send(&server, &impatient, &callback, after).await;
+                    peer.send(&server, &impatient, &callback, sleep(after))
+                        .await;
                 }
                 let (status, _) = common::post(server.addr, &callback).await;
                 assert_eq!(status, StatusCode::OK);
@@ -486,12 +493,35 @@ async fn f09_whoever_hangs_up_over_a_real_socket_the_event_ends_done_and_handled
     it.assert_clean(&callbacks).await;
 }
 
+/// The receiver under a layer that gives up when it is told.
+fn impatient(
+    receiver: Receiver<Faulty>,
+    leave: Arc<Notify>,
+) -> impl Service<
+    Request<hyper::body::Incoming>,
+    Response = Reply,
+    Error = BoxError,
+    Future = impl Future<Output = Result<Reply, BoxError>> + Send,
+> + Clone
++ Send
++ 'static {
+    tower::service_fn(move |request| {
+        let (mut receiver, leave) = (receiver.clone(), Arc::clone(&leave));
+        async move {
+            tokio::select! {
+                reply = receiver.call(request) => Ok(reply?),
+                () = leave.notified() => Err("gave up".into()),
+            }
+        }
+    })
+}
+
 /// The table of what hyper does to the handler of a peer that leaves: with the layer it always ends.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f09_each_way_to_leave_while_the_handler_runs_lets_it_end() {
     for peer in Peer::ALL {
-        let (started, mut starts) = tokio::sync::mpsc::unbounded_channel();
-        let go = Arc::new(tokio::sync::Semaphore::new(0));
+        let (started, mut starts) = mpsc::unbounded_channel();
+        let go = Arc::new(Semaphore::new(0));
         let seen = Seen::default();
         let gate = Arc::clone(&go);
         let handler = handling(seen.clone(), move |_| {
@@ -503,16 +533,21 @@ async fn f09_each_way_to_leave_while_the_handler_runs_lets_it_end() {
             }
         });
         let it = Setup::over(None, handler, seen);
-        let impatient = ServiceBuilder::new().timeout(ms(20));
-        let impatient = Arc::new(Server::over(impatient.service(it.receiver.clone())).await);
+        let leave = Arc::new(Notify::new());
+        let impatient = impatient(it.receiver.clone(), Arc::clone(&leave));
+        let impatient = Arc::new(Server::over(impatient).await);
         let server = Arc::new(Server::over(it.receiver.clone()).await);
         let callback = Callback::success("task", "voice");
         let client = tokio::spawn({
             let (server, callback) = (Arc::clone(&server), callback.clone());
-            let impatient = Arc::clone(&impatient);
-            async move { peer.send(&server, &impatient, &callback, ms(20)).await }
+            let (impatient, leave) = (Arc::clone(&impatient), Arc::clone(&leave));
+            async move {
+                let leave = leave.notified();
+                peer.send(&server, &impatient, &callback, leave).await;
+            }
         });
         starts.recv().await.unwrap();
+        leave.notify_one();
         if peer != Peer::Stays {
             client.await.unwrap();
         }

@@ -3,7 +3,6 @@
 mod common;
 
 use std::{
-    future::pending,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -12,70 +11,22 @@ use std::{
 };
 
 use bytes::Bytes;
-use common::{Callback, Seen, accepting, answer, key};
+use common::{
+    Callback, Seen, accepting, answer,
+    faulty::Faulty,
+    key,
+    provider::{Provider, Says},
+};
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use suno_callback::{
-    CallbackKind, Confirm, Confirmation, Disposition, Limits, MemoryStore, Rejection,
-    SunoCallbackLayer, Trust, Unconfirmed, UrlSecret, VoiceEvent, VoiceOutcome,
+    CallbackKind, Disposition, MemoryStore, Rejection, SunoCallbackLayer, Trust, Unconfirmed,
+    UrlSecret, VoiceEvent, VoiceOutcome,
 };
 use tokio::time::Instant;
 use tower::{Layer, Service, ServiceExt};
 
-/// An API whose answers are scripted; the last one is repeated.
-#[derive(Clone, Default)]
-struct Api {
-    answers: Arc<Mutex<Vec<Script>>>,
-    asked: Arc<AtomicUsize>,
-}
-
-#[derive(Clone)]
-enum Script {
-    Says(Confirmation),
-    Hangs,
-    Panics,
-}
-
-impl Api {
-    fn new(answers: impl IntoIterator<Item = Script>) -> Self {
-        let mut answers: Vec<_> = answers.into_iter().collect();
-        answers.reverse();
-        Self {
-            answers: Arc::new(Mutex::new(answers)),
-            asked: Arc::default(),
-        }
-    }
-
-    fn asked(&self) -> usize {
-        self.asked.load(SeqCst)
-    }
-
-    fn next(&self) -> Script {
-        let mut answers = self.answers.lock().unwrap();
-        match answers.len() {
-            1 => answers[0].clone(),
-            _ => answers.pop().unwrap(),
-        }
-    }
-}
-
-impl Confirm for Api {
-    async fn confirm(&self, _: &VoiceEvent) -> Confirmation {
-        self.asked.fetch_add(1, SeqCst);
-        match self.next() {
-            Script::Says(confirmation) => confirmation,
-            Script::Hangs => pending().await,
-            Script::Panics => panic!("a broken confirmer"),
-        }
-    }
-}
-
-fn says(record: &Callback) -> Script {
-    let record = VoiceEvent::from_record(CallbackKind::Generate, &record.body).unwrap();
-    Script::Says(Confirmation::Confirmed(record))
-}
-
-fn layer(api: &Api) -> SunoCallbackLayer<MemoryStore> {
+fn layer(api: &Provider) -> SunoCallbackLayer<MemoryStore> {
     SunoCallbackLayer::new(key(), MemoryStore::default()).confirm(api.clone())
 }
 
@@ -106,7 +57,7 @@ fn voices(seen: &Seen) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn the_record_wins_over_a_forged_voice() {
-    let api = Api::new([says(&Callback::success("t", "genuine"))]);
+    let api = Provider::that([Says::record(&Callback::success("t", "genuine"))]);
     let seen = Seen::default();
     let service = layer(&api).layer(accepting(seen.clone()));
     let response = send(&service, &Callback::success("t", "forged")).await;
@@ -116,21 +67,23 @@ async fn the_record_wins_over_a_forged_voice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_record_wins_where_it_says_success_and_the_body_said_fail() {
-    let api = Api::new([says(&Callback::success("t", "genuine"))]);
-    let seen = Seen::default();
-    let service = layer(&api).layer(accepting(seen.clone()));
-    send(&service, &Callback::failure("t")).await;
-    assert_eq!(voices(&seen), ["genuine"]);
-    // And the success that comes later is its duplicate, because it took the success's slot.
-    let response = send(&service, &Callback::success("t", "genuine")).await;
-    assert_eq!(disposition(&response), Some(Disposition::Duplicate));
-    assert_eq!(seen.len(), 1);
+async fn the_record_wins_where_it_says_success_and_the_body_denied_it() {
+    for forged in [Callback::failure("t"), Callback::success("t", "fail")] {
+        let api = Provider::that([Says::Voice("genuine")]);
+        let seen = Seen::default();
+        let service = layer(&api).layer(accepting(seen.clone()));
+        send(&service, &forged).await;
+        assert_eq!(voices(&seen), ["genuine"]);
+        // And the success that comes later is its duplicate, because it took the success's slot.
+        let response = send(&service, &Callback::success("t", "genuine")).await;
+        assert_eq!(disposition(&response), Some(Disposition::Duplicate));
+        assert_eq!((seen.len(), api.asked()), (1, 1));
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_record_wins_where_it_says_fail_and_the_body_said_success() {
-    let api = Api::new([says(&Callback::failure("t"))]);
+    let api = Provider::that([Says::record(&Callback::failure("t"))]);
     let seen = Seen::default();
     let service = layer(&api).layer(accepting(seen.clone()));
     send(&service, &Callback::success("t", "forged")).await;
@@ -138,9 +91,36 @@ async fn the_record_wins_where_it_says_fail_and_the_body_said_success() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_forged_success_of_a_failed_task_takes_the_failure_s_slot() {
+    let api = Provider::that([Says::record(&Callback::failure("t"))]);
+    let seen = Seen::default();
+    let service = layer(&api).layer(accepting(seen.clone()));
+    send(&service, &Callback::success("t", "forged")).await;
+    let response = send(&service, &Callback::failure("t")).await;
+    assert_eq!(disposition(&response), Some(Disposition::Duplicate));
+    tokio::time::advance(Duration::from_secs(2)).await;
+    api.says(Says::Voice("genuine"));
+    send(&service, &Callback::success("t", "genuine")).await;
+    assert_eq!(voices(&seen), ["failed", "genuine"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_unsigned_callback_becomes_as_good_as_the_record() {
+    let secret = UrlSecret::new("0123456789abcdef").unwrap();
+    let layer = SunoCallbackLayer::unsigned(secret, MemoryStore::default())
+        .confirm(Provider::that([Says::Voice("genuine")]));
+    let seen = Seen::default();
+    let request = Callback::success("t", "forged").request_to("/?token=0123456789abcdef");
+    let service = layer.layer(accepting(seen.clone()));
+    service.oneshot(request).await.unwrap();
+    assert_eq!(voices(&seen), ["genuine"]);
+    assert_eq!(seen.all()[0].1.trust(), Trust::Confirmed);
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_byte_of_a_forged_body_reaches_the_handler() {
     let record = Callback::success("t", "genuine");
-    let api = Api::new([says(&record)]);
+    let api = Provider::that([Says::record(&record)]);
     let bodies = Arc::new(Mutex::new(Vec::new()));
     let handler = tower::service_fn({
         let bodies = Arc::clone(&bodies);
@@ -168,7 +148,7 @@ async fn no_byte_of_a_forged_body_reaches_the_handler() {
 
 #[tokio::test(start_paused = true)]
 async fn progress_asks_nobody() {
-    let api = Api::new([Script::Hangs]);
+    let api = Provider::that([Says::Hangs]);
     let seen = Seen::default();
     let service = layer(&api).layer(accepting(seen.clone()));
     send(&service, &Callback::progress("t", "wait_processing")).await;
@@ -178,9 +158,8 @@ async fn progress_asks_nobody() {
 
 #[tokio::test(start_paused = true)]
 async fn a_phrase_is_confirmed_where_that_is_wanted() {
-    let record = Callback::phrase("t", "genuine").body;
-    let record = VoiceEvent::from_record(CallbackKind::Validate, &record).unwrap();
-    let api = Api::new([Script::Says(Confirmation::Confirmed(record))]);
+    let record = Callback::phrase("t", "genuine");
+    let api = Provider::that([Says::record_of(CallbackKind::Validate, &record)]);
     let seen = Seen::default();
     let layer = layer(&api).kind(CallbackKind::Validate).confirm_phrases();
     let service = layer.layer(accepting(seen.clone()));
@@ -192,8 +171,11 @@ async fn a_phrase_is_confirmed_where_that_is_wanted() {
 
 #[tokio::test(start_paused = true)]
 async fn a_record_that_catches_up_within_the_budget_is_waited_for() {
-    let pending = || Script::Says(Confirmation::Pending);
-    let api = Api::new([pending(), pending(), says(&Callback::success("t", "v"))]);
+    let api = Provider::that([
+        Says::PENDING,
+        Says::PENDING,
+        Says::record(&Callback::success("t", "v")),
+    ]);
     let seen = Seen::default();
     let service = layer(&api).layer(accepting(seen.clone()));
     let began = Instant::now();
@@ -205,7 +187,7 @@ async fn a_record_that_catches_up_within_the_budget_is_waited_for() {
 }
 
 /// What all kinds of "not known in time" have in common.
-async fn is_refused_and_reported(api: Api, asked: usize) {
+async fn is_refused_and_reported(api: Provider, asked: usize) {
     let seen = Seen::default();
     let reported = Arc::new(Mutex::new(Vec::new()));
     let hook = Arc::clone(&reported);
@@ -233,40 +215,60 @@ async fn is_refused_and_reported(api: Api, asked: usize) {
 
 #[tokio::test(start_paused = true)]
 async fn an_unreachable_api_is_asked_twice_then_refused_and_reported() {
-    let api = Api::new([Script::Says(Confirmation::Unavailable)]);
+    let api = Provider::that([Says::UNAVAILABLE]);
     is_refused_and_reported(api, 2).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_record_still_pending_at_the_budget_is_refused_and_reported() {
-    let api = Api::new([Script::Says(Confirmation::Pending)]);
+    let api = Provider::that([Says::PENDING]);
     is_refused_and_reported(api, 4).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_success_without_a_voice_id_in_the_record_is_refused_and_reported() {
-    is_refused_and_reported(Api::new([says(&Callback::success("t", ""))]), 4).await;
+    is_refused_and_reported(
+        Provider::that([Says::record(&Callback::success("t", ""))]),
+        4,
+    )
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_record_of_another_task_is_refused_and_reported() {
-    is_refused_and_reported(Api::new([says(&Callback::success("other", "v"))]), 4).await;
+    is_refused_and_reported(
+        Provider::that([Says::record(&Callback::success("other", "v"))]),
+        4,
+    )
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_of_the_other_kind_is_refused_and_reported() {
+    let record = Says::record_of(CallbackKind::Validate, &Callback::success("t", "v"));
+    is_refused_and_reported(Provider::that([record]), 4).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_phrase_in_the_record_of_a_claimed_success_is_refused_and_reported() {
+    let record = Says::record(&Callback::phrase("t", "la la"));
+    is_refused_and_reported(Provider::that([record]), 4).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_api_that_hangs_is_refused_and_reported() {
-    is_refused_and_reported(Api::new([Script::Hangs]), 1).await;
+    is_refused_and_reported(Provider::that([Says::Hangs]), 1).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_confirmer_that_panics_is_an_unreachable_api() {
-    is_refused_and_reported(Api::new([Script::Panics]), 2).await;
+    is_refused_and_reported(Provider::that([Says::Panics]), 2).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_failed_question_does_not_cost_the_try() {
-    let down = Script::Says(Confirmation::Unavailable);
-    let api = Api::new([down, says(&Callback::success("t", "v"))]);
+    let down = Says::UNAVAILABLE;
+    let api = Provider::that([down, Says::record(&Callback::success("t", "v"))]);
     let seen = Seen::default();
     let service = layer(&api).layer(accepting(seen.clone()));
     let response = send(&service, &Callback::success("t", "v")).await;
@@ -275,7 +277,7 @@ async fn one_failed_question_does_not_cost_the_try() {
 
 #[tokio::test(start_paused = true)]
 async fn a_done_success_asks_nobody() {
-    let api = Api::new([says(&Callback::success("t", "v"))]);
+    let api = Provider::that([Says::record(&Callback::success("t", "v"))]);
     let seen = Seen::default();
     let service = layer(&api).layer(accepting(seen.clone()));
     send(&service, &Callback::success("t", "v")).await;
@@ -283,6 +285,7 @@ async fn a_done_success_asks_nobody() {
     for (callback, how) in [
         (Callback::success("t", "v"), Disposition::Duplicate),
         (Callback::failure("t"), Disposition::Late),
+        (Callback::success("t", "fail"), Disposition::Late),
         // What stands came from the record, so this can only be forged.
         (Callback::success("t", "forged"), Disposition::Late),
     ] {
@@ -300,7 +303,7 @@ async fn a_conflict_with_an_unconfirmed_success_is_settled_by_the_record() {
         (Callback::success("t", "genuine"), "forged", 1),
         (Callback::failure("t"), "second", 1),
     ] {
-        let api = Api::new([Script::Says(Confirmation::Unavailable)]);
+        let api = Provider::that([Says::UNAVAILABLE]);
         let (seen, reported) = (Seen::default(), Arc::new(Mutex::new(Vec::new())));
         let hook = Arc::clone(&reported);
         let layer = layer(&api)
@@ -312,7 +315,7 @@ async fn a_conflict_with_an_unconfirmed_success_is_settled_by_the_record() {
         let service = layer.layer(accepting(seen.clone()));
         send(&service, &Callback::success("t", "first")).await;
         tokio::time::advance(Duration::from_secs(2)).await;
-        *api.answers.lock().unwrap() = vec![says(&record)];
+        api.says(Says::record(&record));
         let response = send(&service, &Callback::success("t", second)).await;
         assert_eq!(response.status(), StatusCode::OK);
         let reported = reported.lock().unwrap();
@@ -345,70 +348,25 @@ async fn without_a_confirmer_a_conflict_goes_to_the_hook() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flood_under_one_header_pair_asks_once_a_second() {
-    let api = Api::new([Script::Says(Confirmation::Pending)]);
-    let seen = Seen::default();
-    let limits = Limits {
-        waiters_per_slot: 10_000,
-        ..Limits::default()
-    };
-    let service = layer(&api).limits(limits).layer(accepting(seen.clone()));
-    let began = Instant::now();
-    let mut flood = tokio::task::JoinSet::new();
-    for n in 0..1_000 {
-        let callback = Callback::success("t", &format!("forged-{n}"));
-        let service = service.clone();
-        flood.spawn(async move { send(&service, &callback).await.status() });
+async fn a_failure_is_late_when_a_success_was_handled_while_the_provider_was_asked() {
+    let two = Duration::from_secs(2);
+    for (answer, unconfirmed) in [
+        (Says::record(&Callback::failure("t")), Unconfirmed::Refuse),
+        (Says::UNAVAILABLE, Unconfirmed::Deliver),
+    ] {
+        let (store, seen) = (Faulty::default(), Seen::default());
+        let elsewhere = SunoCallbackLayer::new(key(), store.clone()).layer(accepting(seen.clone()));
+        let layer = SunoCallbackLayer::new(key(), store)
+            .confirm(Provider::that([answer.after(two)]))
+            .unconfirmed(unconfirmed);
+        let asking = layer.layer(accepting(seen.clone()));
+        let (failure, success) = (Callback::failure("t"), Callback::success("t", "v"));
+        let (failed, succeeded) = tokio::join!(send(&asking, &failure), async {
+            tokio::time::sleep(two / 2).await;
+            send(&elsewhere, &success).await
+        });
+        assert_eq!(disposition(&succeeded), Some(Disposition::Accepted));
+        assert_eq!(disposition(&failed), Some(Disposition::Late));
+        assert_eq!(voices(&seen), ["v"]);
     }
-    for status in flood.join_all().await {
-        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    }
-    let seconds = began.elapsed().as_secs() as usize;
-    assert!((1..=seconds + 1).contains(&api.asked()), "{}", api.asked());
-    assert_eq!(seen.len(), 0);
-}
-
-#[tokio::test(start_paused = true)]
-async fn senders_who_hang_up_do_not_start_the_question_again() {
-    let api = Api::new([Script::Hangs]);
-    let service = layer(&api).layer(accepting(Seen::default()));
-    for n in 0..1_000 {
-        let callback = Callback::success("t", &format!("forged-{n}"));
-        let sent = send(&service, &callback);
-        let hung_up = tokio::time::timeout(Duration::from_millis(1), sent).await;
-        assert!(hung_up.is_err());
-    }
-    // About two seconds: the budget of the first question is not even over.
-    assert_eq!(api.asked(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_answer_serves_every_route_of_the_layer_for_a_second() {
-    let api = Api::new([Script::Says(Confirmation::Unavailable)]);
-    let layer = layer(&api).unconfirmed(Unconfirmed::Deliver);
-    let one = layer.layer(accepting(Seen::default()));
-    let other = layer.layer(accepting(Seen::default()));
-    let (failure, success) = (Callback::failure("t"), Callback::success("t", "v"));
-    tokio::join!(send(&one, &failure), send(&other, &success));
-    assert_eq!(api.asked(), 2, "one question and its one repetition");
-}
-
-#[tokio::test(start_paused = true)]
-async fn no_more_questions_are_open_than_the_limit() {
-    let api = Api::new([Script::Hangs]);
-    let limits = Limits {
-        questions: 8,
-        ..Limits::default()
-    };
-    let service = layer(&api).limits(limits).layer(accepting(Seen::default()));
-    let mut flood = tokio::task::JoinSet::new();
-    for n in 0..100 {
-        let callback = Callback::success(&format!("t-{n}"), "v");
-        let service = service.clone();
-        flood.spawn(async move { rejection(&send(&service, &callback).await) });
-    }
-    for rejection in flood.join_all().await {
-        assert_eq!(rejection, Some(Rejection::Unconfirmed));
-    }
-    assert_eq!(api.asked(), 8);
 }

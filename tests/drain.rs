@@ -2,12 +2,12 @@
 
 mod common;
 
-use std::{future::pending, time::Duration};
+use std::future::pending;
 
 use common::{
-    Callback, Receiver, Reply, Seen,
+    Callback, Receiver, Reply, Seen, assert_postponed,
     faulty::{Fault, Faulty, Op, Stranger},
-    handling, key, said, send, slot_of, until,
+    handling, key, ms, ok_after, said, secs, send, slot_of, spawn_send, until,
 };
 use http::StatusCode;
 use suno_callback::{Disposition, Drain, Rejection, SunoCallbackLayer, store::Claim};
@@ -17,14 +17,6 @@ use tokio::{
     time::{Instant, sleep},
 };
 use tower::{Layer, Service};
-
-const fn secs(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-const fn ms(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
 
 struct Setup {
     store: Faulty,
@@ -54,8 +46,7 @@ impl Setup {
     }
 
     fn spawn(&self, callback: &Callback) -> JoinHandle<Reply> {
-        let (receiver, callback) = (self.receiver.clone(), callback.clone());
-        tokio::spawn(async move { send(&receiver, &callback).await })
+        spawn_send(&self.receiver, callback)
     }
 
     async fn active(&self, count: usize) {
@@ -66,17 +57,6 @@ impl Setup {
 
 fn task(n: usize) -> Callback {
     Callback::success(&format!("task-{n}"), "voice")
-}
-
-fn assert_postponed(reply: &Reply, why: Rejection) {
-    assert_eq!(said(reply), Some(why));
-    assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert!(reply.headers().contains_key("retry-after"));
-}
-
-async fn ok_after(time: Duration) -> StatusCode {
-    sleep(time).await;
-    StatusCode::OK
 }
 
 #[tokio::test(start_paused = true)]
@@ -325,9 +305,7 @@ async fn finish_waits_for_deferred_commits() {
 #[tokio::test(start_paused = true)]
 async fn a_deferred_commit_gets_one_last_try_at_the_end() {
     #[cfg(feature = "tracing")]
-    let log = common::log::Log::default();
-    #[cfg(feature = "tracing")]
-    let _guard = log.capture();
+    common::logs::capture();
     let it = Setup::new(|_| ok_after(secs(0)));
     it.store.always(Op::Commit, Fault::Fail);
     let reply = it.spawn(&task(0));
@@ -340,11 +318,7 @@ async fn a_deferred_commit_gets_one_last_try_at_the_end() {
     assert_eq!(start.elapsed(), secs(0));
     assert_eq!(it.store.count(Op::Commit), commits + 1);
     #[cfg(feature = "tracing")]
-    assert!(
-        log.text().contains("could not be recorded"),
-        "{}",
-        log.text()
-    );
+    assert!(common::logs::say("could not be recorded"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -16,19 +16,22 @@ use std::{
 };
 
 use bytes::Bytes;
-use common::{Callback, Handler, Receiver, Seen, answer, key, said, send, until};
+use common::{
+    Callback, Handler, Receiver, Seen, answer,
+    faulty::{Fault, Faulty, Op},
+    handling, key, said, send, until,
+};
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use suno_callback::{
-    Confirm, Confirmation, DedupStore, Disposition, Drain, MemoryStore, Rejection,
-    SunoCallbackLayer, VoiceEvent,
-    store::{Claim, Held, Owner, Record, Settled, SlotKey, StoreFull},
+    Confirm, Confirmation, Disposition, Drain, MemoryStore, Rejection, SunoCallbackLayer,
+    VoiceEvent,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     runtime::Handle,
-    time::{sleep, timeout},
+    time::sleep,
 };
 use tower::{Layer, Service};
 
@@ -347,86 +350,51 @@ async fn a_panic_in_the_hook_for_what_is_unconfirmed_is_caught() {
 
 // What is not the handler's.
 
-/// A store that panics once, in its commit.
-#[derive(Default)]
-struct Rotten {
-    store: MemoryStore,
-    commits: AtomicUsize,
-}
-
-impl DedupStore for Rotten {
-    type Error = StoreFull;
-
-    async fn peek(&self, slot: &SlotKey) -> Result<Option<Record>, StoreFull> {
-        self.store.peek(slot).await
-    }
-
-    async fn claim(
-        &self,
-        slot: &SlotKey,
-        owner: Owner,
-        lease: Duration,
-    ) -> Result<Claim, StoreFull> {
-        self.store.claim(slot, owner, lease).await
-    }
-
-    async fn renew(
-        &self,
-        slot: &SlotKey,
-        held: &Held,
-        lease: Duration,
-    ) -> Result<Settled, StoreFull> {
-        self.store.renew(slot, held, lease).await
-    }
-
-    async fn commit(
-        &self,
-        slot: &SlotKey,
-        held: &Held,
-        record: &Record,
-        retain: Duration,
-    ) -> Result<Settled, StoreFull> {
-        sleep(Duration::from_millis(1)).await;
-        if self.commits.fetch_add(1, SeqCst) == 0 {
-            panic!("a rotten store");
+#[tokio::test(start_paused = true)]
+async fn a_store_that_panics_once_is_one_that_fails_once() {
+    for op in Op::ALL {
+        let (seen, store) = (Seen::default(), Faulty::default());
+        let handler = handling(seen.clone(), |delivery| async move {
+            sleep(Duration::from_secs(2)).await;
+            match delivery.attempt() {
+                1 => StatusCode::BAD_GATEWAY,
+                _ => StatusCode::OK,
+            }
+        });
+        let layer = SunoCallbackLayer::new(key(), store.clone());
+        let receiver: Receiver<_> = layer.layer(handler);
+        store.next(op, [Fault::Panic]);
+        for how in [
+            Disposition::HandlerFailed,
+            Disposition::Accepted,
+            Disposition::Duplicate,
+        ] {
+            let reply = send(&receiver, &Callback::failure("task")).await;
+            assert_eq!(said(&reply), Some(how), "{op:?}");
         }
-        self.store.commit(slot, held, record, retain).await
-    }
-
-    async fn release(&self, slot: &SlotKey, held: &Held) -> Result<Settled, StoreFull> {
-        self.store.release(slot, held).await
+        let panics = store.calls().into_iter();
+        let panics = panics.filter(|call| call.fault == Fault::Panic).count();
+        assert_eq!((seen.len(), panics), (2, 1), "{op:?}");
+        assert_eq!(layer.drain().active(), 0);
+        assert_eq!(Handle::current().metrics().num_alive_tasks(), 0);
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_panics_ends_its_request_and_leaves_nothing_behind() {
-    static RESUMED: AtomicUsize = AtomicUsize::new(0);
-    let before = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |info| {
-        let text = info.to_string();
-        RESUMED.fetch_add(
-            usize::from(text.contains("resumed after panicking")),
-            SeqCst,
-        );
-        before(info);
-    }));
-    let seen = Seen::default();
-    let layer = SunoCallbackLayer::new(key(), Rotten::default());
+async fn a_store_that_panics_again_and_again_leaves_nothing_behind() {
+    let (seen, store) = (Seen::default(), Faulty::default());
+    let layer = SunoCallbackLayer::new(key(), store.clone());
     let receiver: Receiver<_> = layer.layer(Handler::new(common::accepting(seen.clone())));
-    let callback = Callback::success("task", "voice");
-    let call = tokio::spawn({
-        let (receiver, callback) = (receiver.clone(), callback.clone());
-        async move { send(&receiver, &callback).await }
-    });
-    assert!(call.await.unwrap_err().is_panic());
-    assert_eq!(layer.drain().active(), 0);
-    let reply = timeout(Duration::from_secs(13), send(&receiver, &callback)).await;
-    assert_eq!(said(&reply.unwrap()), Some(Disposition::Accepted));
-    assert_eq!(seen.all()[1].1.attempt(), 2);
-    assert_eq!(Handle::current().metrics().num_alive_tasks(), 0);
-    assert_eq!(
-        RESUMED.load(SeqCst),
-        0,
-        "a future that panicked was polled again"
-    );
+    store.always_all(Fault::Panic);
+    for callback in [
+        Callback::success("task", "voice"),
+        Callback::failure("task"),
+    ] {
+        let reply = send(&receiver, &callback).await;
+        assert_eq!(said(&reply), Some(Rejection::StoreUnavailable));
+    }
+    assert_eq!((layer.drain().active(), seen.len()), (0, 0));
+    store.heal();
+    let reply = send(&receiver, &Callback::success("task", "voice")).await;
+    assert_eq!(said(&reply), Some(Disposition::Accepted));
 }

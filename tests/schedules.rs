@@ -5,18 +5,15 @@
 
 mod common;
 
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
 use common::{
     Callback, Handler, Receiver, Reply, answer,
     faulty::{Fault, Faulty, Op, Stranger},
-    key, said, seed, slot_of, until,
+    key, ms, said, secs, seed, slot_of, until,
 };
 use http::{Request, StatusCode};
 use suno_callback::{Delivery, Disposition, Drain, SunoCallbackLayer, store::Record};
@@ -28,14 +25,6 @@ use tower::{Layer, Service};
 
 const SEEDS: u64 = 2500;
 const EVENTS: usize = 3;
-
-const fn secs(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-const fn ms(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
 
 /// What happened to one event.
 #[derive(Default)]

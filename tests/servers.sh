@@ -2,7 +2,7 @@
 #
 #   . tests/servers.sh
 #   servers_start              # installs what is missing, starts both, exports their addresses
-#   cargo test --test store_postgres --features postgres,testkit
+#   cargo test --test postgres_store --features postgres,testkit
 #
 # SUNO_TEST_POSTGRES and SUNO_TEST_REDIS are exported. Both servers listen on 127.0.0.1 alone, on
 # ports of their own, keep their data in a temporary directory, and end with the shell that started

@@ -14,25 +14,17 @@ use std::{
 };
 
 use common::{
-    Callback, Handler, Receiver, Reply, Seen, answer,
+    Callback, Handler, Receiver, Reply, Seen, answer, assert_postponed,
     faulty::{Fault, Faulty, Op, Stranger},
-    handling, key, said, send, slot_of, until,
+    handling, key, ms, ok_after, said, secs, send, slot_of, until,
 };
-use http::{Request, StatusCode, header::RETRY_AFTER};
+use http::{Request, StatusCode};
 use suno_callback::{
     Disposition, Drain, Limits, Rejection, SunoCallbackLayer, Times,
     store::{Claim, Record, Settled, SlotKey},
 };
 use tokio::time::{Instant, sleep};
 use tower::{Layer, Service};
-
-const fn secs(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
-
-const fn ms(millis: u64) -> Duration {
-    Duration::from_millis(millis)
-}
 
 /// A receiver over a store with a script, and what there is to look at.
 struct Setup {
@@ -111,17 +103,6 @@ impl Setup {
     async fn idle(&self) {
         until("nothing is active", || self.drain.active() == 0).await;
     }
-}
-
-async fn ok_after(time: Duration) -> StatusCode {
-    sleep(time).await;
-    StatusCode::OK
-}
-
-fn assert_postponed(reply: &Reply, why: Rejection) {
-    assert_eq!(said(reply), Some(why));
-    assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert!(reply.headers().contains_key(RETRY_AFTER));
 }
 
 fn assert_received(reply: &Reply, how: Disposition) {
@@ -484,8 +465,7 @@ async fn a_request_that_waits_for_another_process_is_postponed_at_its_deadline()
 #[cfg(feature = "tracing")]
 #[tokio::test(start_paused = true)]
 async fn f16_a_handler_that_blocks_its_thread_is_renewed_as_soon_as_it_lets_go_and_is_logged() {
-    let log = common::log::Log::default();
-    let _guard = log.capture();
+    common::logs::capture();
     // `advance` moves the clock within one poll: the thread was blocked for so long.
     let it = Setup::new(|_| async {
         tokio::time::advance(ms(4500)).await;
@@ -497,19 +477,14 @@ async fn f16_a_handler_that_blocks_its_thread_is_renewed_as_soon_as_it_lets_go_a
     let calls = it.store.calls();
     let renewed = calls.iter().find(|call| call.op == Op::Renew);
     assert_about(renewed.expect("a renewal").at - start, ms(4500));
-    assert!(
-        log.text().contains("a heartbeat was late"),
-        "{}",
-        log.text()
-    );
+    assert!(common::logs::say("a heartbeat was late"));
 }
 
 #[cfg(feature = "tracing")]
 #[tokio::test(start_paused = true)]
 async fn f16_a_heartbeat_that_is_late_in_the_middle_is_logged_and_one_in_time_is_not() {
     for (blocked, is_late) in [(secs(1), false), (secs(10), true)] {
-        let log = common::log::Log::default();
-        let _guard = log.capture();
+        common::logs::capture();
         let it = Setup::new(move |_| async move {
             sleep(ms(1)).await;
             tokio::time::advance(blocked).await;
@@ -517,8 +492,7 @@ async fn f16_a_heartbeat_that_is_late_in_the_middle_is_logged_and_one_in_time_is
         })
         .await;
         assert_received(&it.send().await, Disposition::Accepted);
-        let text = log.text();
-        assert_eq!(text.contains("a heartbeat was late"), is_late, "{text}");
+        assert_eq!(common::logs::say("a heartbeat was late"), is_late);
     }
 }
 
@@ -694,6 +668,34 @@ async fn f23_entries_of_failed_commits_are_bounded() {
     assert_eq!(it.seen.len(), 10);
     it.store.heal();
     it.idle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn f23_above_the_bound_a_commit_is_retried_while_its_answer_is_awaited() {
+    let none = |layer: SunoCallbackLayer<_>| {
+        layer.limits(Limits {
+            deferred_commits: 0,
+            ..Limits::default()
+        })
+    };
+    // Attached, and detached since its deadline.
+    for handled in [secs(0), secs(20)] {
+        let it = Setup::with(move |_| ok_after(handled), none).await;
+        it.store.next(Op::Commit, [Fault::Fail, Fault::Fail]);
+        it.send().await;
+        it.idle().await;
+        assert_eq!(it.store.count(Op::Commit), 3);
+        assert_received(&it.send().await, Disposition::Duplicate);
+        assert_eq!(it.seen.len(), 1);
+    }
+    let it = Setup::with(|_| ok_after(secs(0)), none).await;
+    it.store.always(Op::Commit, Fault::Fail);
+    let (reply, took) = it.timed().await;
+    assert_received(&reply, Disposition::CommitDeferred);
+    assert!(took <= secs(13) + ms(5), "{took:?}");
+    assert!(it.store.count(Op::Commit) > 3);
+    sleep(secs(5)).await;
+    assert_eq!(it.drain.active(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -895,7 +897,8 @@ fn times_that_do_not_go_together_are_refused() {
         with(|it| it.poll = secs(3)),
         with(|it| it.store_operation = ms(2_250)),
         with(|it| it.body = secs(13)),
-        with(|it| it.confirm = secs(13)),
+        // A question that outlasts the lease counts in its place.
+        with(|it| it.confirm = ms(7_500)),
         with(|it| (it.lease, it.reply_deadline) = (secs(61), secs(90))),
         with(|it| it.heartbeat = secs(4)),
         with(|it| it.store_budget = ms(999)),
@@ -918,6 +921,7 @@ fn times_that_do_not_go_together_are_refused() {
     }
     let accepted = [
         with(|it| it.reply_deadline = ms(10_501)),
+        with(|it| it.confirm = ms(7_499)),
         with(|it| it.tolerance = Duration::ZERO),
         with(|it| it.retain_outcome = Some(Duration::MAX)),
         with(|it| it.detached = secs(30 * 24 * 3600)),

@@ -16,27 +16,23 @@ use std::{
 
 use bytes::Bytes;
 use common::{
-    Callback, Handler, Receiver, Reply, Seen, answer,
+    Callback, Handler, Reply, Seen, answer,
     faulty::{Faulty, Op},
-    handling, key, said, send, until,
+    handling, key, said, secs, send, spawn_send, until,
 };
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use suno_callback::{
-    DedupStore, Disposition, Limits, MemoryStore, Rejection, SunoCallbackLayer, SunoCallbackService,
+    Disposition, Limits, MemoryStore, Rejection, SunoCallbackLayer, SunoCallbackService,
 };
 use tokio::{
     runtime::Handle,
     sync::Semaphore,
-    task::{JoinHandle, JoinSet, yield_now},
+    task::{JoinSet, yield_now},
     time::{Instant, sleep, timeout},
 };
 use tower::{Layer, Service, ServiceExt, buffer::Buffer, limit::ConcurrencyLimit};
-
-const fn secs(seconds: u64) -> Duration {
-    Duration::from_secs(seconds)
-}
 
 fn task(n: usize) -> Callback {
     Callback::success(&format!("task-{n}"), "voice")
@@ -54,11 +50,6 @@ fn gated(seen: &Seen) -> (Handler, Arc<Semaphore>) {
         }
     });
     (handler, gate)
-}
-
-fn spawn_send<D: DedupStore>(receiver: &Receiver<D>, callback: &Callback) -> JoinHandle<Reply> {
-    let (receiver, callback) = (receiver.clone(), callback.clone());
-    tokio::spawn(async move { send(&receiver, &callback).await })
 }
 
 fn everything_waits() -> Limits {

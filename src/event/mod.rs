@@ -5,6 +5,7 @@ mod outcome;
 mod parse;
 mod status;
 mod text;
+mod value;
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
@@ -16,11 +17,7 @@ pub(crate) use self::outcome::{Code, Meaning};
 pub(crate) use self::parse::Claims;
 pub(crate) use self::text::Escaped;
 
-use self::{
-    outcome::Evidence,
-    parse::{Field, Value},
-    text::Text,
-};
+use self::{outcome::Evidence, parse::Field, text::Text, value::Value};
 
 /// One event in the life of a voice: cheap to clone.
 ///

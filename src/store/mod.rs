@@ -35,12 +35,16 @@
 
 mod erased;
 mod memory;
+#[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
+mod millis;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod sweeper;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod table_name;
 

@@ -11,3 +11,10 @@ impl fmt::Display for InvalidTableName {
 }
 
 impl std::error::Error for InvalidTableName {}
+
+/// Whether `name` means the same in SQL with and without quotes.
+pub(super) fn is_table_name(name: &str) -> bool {
+    let begins = name.starts_with(|first: char| first.is_ascii_lowercase());
+    let is_part = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    begins && name.len() <= 48 && name.bytes().all(is_part)
+}

@@ -49,6 +49,8 @@ pub enum Fault {
     LoseAnswer,
     /// Applied, and no answer ever.
     HangApplied,
+    /// Not applied, and a panic.
+    Panic,
     /// No answer ever, and applied later even when nobody waits any more.
     Ghost(Duration),
 }
@@ -162,6 +164,7 @@ impl Faulty {
             Fault::None => Ok(apply.await?),
             Fault::Fail => Err(Injected),
             Fault::Hang => pending().await,
+            Fault::Panic => panic!("a rotten store"),
             Fault::Slow(delay) => {
                 let answer = apply.await?;
                 sleep(delay).await;

@@ -19,12 +19,17 @@ thread_local! {
 
 /// Starts to capture what this thread logs, as lines of `name=value`.
 ///
-/// In a test binary with this, every test calls it first: a subscriber that comes after the first
-/// event of another thread may never hear of that kind of event.
+/// A subscriber that comes just while another thread logs its first event of a kind may never hear
+/// of that kind: a test binary in which many tests do calls it first in each of them.
 pub fn capture() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| tracing_subscriber::registry().with(Capture).init());
     LINES.take();
+}
+
+/// Whether a line since then says `what`.
+pub fn say(what: &str) -> bool {
+    lines().iter().any(|line| line.contains(what))
 }
 
 /// What was captured since.

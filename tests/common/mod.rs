@@ -3,17 +3,17 @@
 
 pub mod counting;
 pub mod faulty;
-pub mod log;
 #[cfg(feature = "tracing")]
 pub mod logs;
 pub mod probe;
+pub mod provider;
 
 use std::{
     convert::Infallible,
     future::Future,
     net::SocketAddr,
     sync::{Arc, Mutex},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use bytes::Bytes;
@@ -253,6 +253,28 @@ pub async fn send<D: suno_callback::DedupStore>(
     receiver.clone().call(callback.request()).await.unwrap()
 }
 
+/// Sends one callback in process, in a task of its own.
+pub fn spawn_send<D: suno_callback::DedupStore>(
+    receiver: &Receiver<D>,
+    callback: &Callback,
+) -> tokio::task::JoinHandle<Reply> {
+    let (receiver, callback) = (receiver.clone(), callback.clone());
+    tokio::spawn(async move { send(&receiver, &callback).await })
+}
+
+/// That it is a refusal which asks the sender to come again.
+pub fn assert_postponed(reply: &Reply, why: suno_callback::Rejection) {
+    assert_eq!(said(reply), Some(why));
+    assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(reply.headers().contains_key("retry-after"));
+}
+
+/// What a handler does that takes its time and succeeds.
+pub async fn ok_after(time: Duration) -> StatusCode {
+    tokio::time::sleep(time).await;
+    StatusCode::OK
+}
+
 /// A part of a response's extensions, for comparisons.
 pub fn said<T: Clone + Send + Sync + 'static>(reply: &Reply) -> Option<T> {
     reply.extensions().get().cloned()
@@ -268,6 +290,14 @@ pub async fn slot_of(callback: &Callback) -> suno_callback::store::SlotKey {
     *seen.all()[0].1.slot()
 }
 
+pub const fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+pub const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
 /// The seed of a random test: `SEED` from the environment, or a new one. Printed, so that a
 /// failure can be played again.
 pub fn seed() -> u64 {
@@ -279,9 +309,9 @@ pub fn seed() -> u64 {
 
 /// Waits until `holds`, or fails after ten seconds of the runtime's time.
 pub async fn until(what: &str, holds: impl Fn() -> bool) {
-    let end = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+    let end = tokio::time::Instant::now() + secs(10);
     while !holds() {
         assert!(tokio::time::Instant::now() < end, "never came true: {what}");
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        tokio::time::sleep(ms(1)).await;
     }
 }

@@ -11,25 +11,18 @@ pub use self::{error::PostgresStoreError, transaction::CommitError};
 
 pub(crate) use self::transaction::Ledger;
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use sqlx::{PgPool, SqlStr, raw_sql};
-use tokio::runtime::Handle;
 
 use self::{
     row::{Answer, Row, State},
     statements::Statements,
     table::TableName,
 };
-use super::{Claim, DedupStore, Held, InvalidTableName, Owner, Record, Settled, SlotKey};
-use crate::trace;
+use super::{
+    Claim, DedupStore, Held, InvalidTableName, Owner, Record, Settled, SlotKey, sweeper::Sweeper,
+};
 
 /// Remembers in PostgreSQL: for many replicas, and for handlers whose effect is in the same
 /// database.
@@ -80,7 +73,7 @@ use crate::trace;
 pub struct PostgresStore {
     pool: PgPool,
     sql: Arc<Statements>,
-    claims: Arc<AtomicU32>,
+    sweeper: Sweeper,
 }
 
 impl PostgresStore {
@@ -102,7 +95,7 @@ impl PostgresStore {
         Self {
             pool,
             sql: Arc::new(Statements::new(TableName::default())),
-            claims: Arc::default(),
+            sweeper: Sweeper::default(),
         }
     }
 
@@ -129,20 +122,10 @@ impl PostgresStore {
         Ok(swept.rows_affected())
     }
 
-    /// Has some of what expired removed, once in a while, while nobody waits for it.
     fn sweep_now_and_then(&self) {
-        let count = self.claims.fetch_add(1, Relaxed);
-        if !count.is_multiple_of(Self::CLAIMS_PER_SWEEP) {
-            return;
-        }
-        let Ok(runtime) = Handle::try_current() else {
-            return;
-        };
-        let store = self.clone();
-        runtime.spawn(async move {
-            if let Err(error) = store.sweep(Self::ROWS_PER_SWEEP).await {
-                trace::store_failed("sweep", &error.into());
-            }
+        self.sweeper.now_and_then(Self::CLAIMS_PER_SWEEP, || {
+            let store = self.clone();
+            async move { store.sweep(Self::ROWS_PER_SWEEP).await }
         });
     }
 

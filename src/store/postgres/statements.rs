@@ -10,7 +10,7 @@ use std::{fmt::Write as _, time::Duration};
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use super::table::TableName;
-use crate::store::{Held, KEEP_FENCE, MAX_LEASE, Owner, Record, SlotKey};
+use crate::store::{Held, KEEP_FENCE, MAX_LEASE, Owner, Record, SlotKey, millis::millis};
 
 /// The statements for one table, complete but for the values of a call.
 #[derive(Debug)]
@@ -189,12 +189,6 @@ fn hex(bytes: &[u8]) -> String {
 
 fn span(span: Duration) -> String {
     format!("interval '1 millisecond' * {}", millis(span))
-}
-
-/// Whole milliseconds, at most a century: more than that means for ever.
-fn millis(span: Duration) -> i64 {
-    const CENTURY: i64 = 100 * 365 * 24 * 3600 * 1000;
-    i64::try_from(span.as_millis()).map_or(CENTURY, |millis| millis.min(CENTURY))
 }
 
 #[cfg(test)]

@@ -1,10 +1,8 @@
 use std::{fmt, str::FromStr};
 
-use crate::store::InvalidTableName;
+use crate::store::table_name::{InvalidTableName, is_table_name};
 
 /// The name of a table, with or without a schema: `suno_callback`, `callbacks.slots`.
-///
-/// What the names are made of means the same with and without quotes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TableName {
     schema: Option<String>,
@@ -35,7 +33,7 @@ impl FromStr for TableName {
             Some((schema, table)) => (Some(schema), table),
             None => (None, name),
         };
-        if !schema.is_none_or(is_identifier) || !is_identifier(table) {
+        if !schema.is_none_or(is_table_name) || !is_table_name(table) {
             return Err(InvalidTableName);
         }
         Ok(Self {
@@ -43,12 +41,6 @@ impl FromStr for TableName {
             table: table.into(),
         })
     }
-}
-
-fn is_identifier(name: &str) -> bool {
-    let begins = name.starts_with(|first: char| first.is_ascii_lowercase());
-    let is_part = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_';
-    begins && name.len() <= 48 && name.bytes().all(is_part)
 }
 
 impl fmt::Display for TableName {

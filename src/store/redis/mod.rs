@@ -11,7 +11,9 @@ use std::{fmt, sync::Arc, time::Duration};
 use redis::{FromRedisValue, aio::ConnectionLike};
 
 use self::script::Script;
-use super::{Claim, DedupStore, Held, KEEP_FENCE, MAX_LEASE, Owner, Record, Settled, SlotKey};
+use super::{
+    Claim, DedupStore, Held, KEEP_FENCE, MAX_LEASE, Owner, Record, Settled, SlotKey, millis::millis,
+};
 
 /// Remembers in Redis or Valkey, a Cluster of either included: for many replicas.
 ///
@@ -163,7 +165,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> DedupStore for RedisStor
         owner: Owner,
         lease: Duration,
     ) -> Result<Claim, RedisStoreError> {
-        let times = [lease, KEEP_FENCE, MAX_LEASE].map(millis);
+        let times = [lease, KEEP_FENCE, MAX_LEASE].map(argument);
         let [lease, keep, longest] = times.each_ref().map(String::as_bytes);
         let arguments = [owner.as_bytes(), lease, keep, longest];
         let answer: Vec<Vec<u8>> = self.run(&self.scripts.claim, slot, &arguments).await?;
@@ -187,7 +189,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> DedupStore for RedisStor
         held: &Held,
         lease: Duration,
     ) -> Result<Settled, RedisStoreError> {
-        let times = [lease, KEEP_FENCE].map(millis);
+        let times = [lease, KEEP_FENCE].map(argument);
         let arguments = times.each_ref().map(String::as_bytes);
         self.settle(&self.scripts.renew, slot, held, arguments)
             .await
@@ -200,14 +202,14 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> DedupStore for RedisStor
         record: &Record,
         retain: Duration,
     ) -> Result<Settled, RedisStoreError> {
-        let retain = millis(retain);
+        let retain = argument(retain);
         let arguments = [record.as_bytes(), retain.as_bytes()];
         self.settle(&self.scripts.commit, slot, held, arguments)
             .await
     }
 
     async fn release(&self, slot: &SlotKey, held: &Held) -> Result<Settled, RedisStoreError> {
-        let keep = millis(KEEP_FENCE);
+        let keep = argument(KEEP_FENCE);
         let arguments = [keep.as_bytes(), b""];
         self.settle(&self.scripts.release, slot, held, arguments)
             .await
@@ -228,10 +230,9 @@ impl<C> fmt::Debug for RedisStore<C> {
     }
 }
 
-/// Whole milliseconds, at least one and at most a century: more than that means for ever.
-fn millis(span: Duration) -> String {
-    const CENTURY: u128 = 100 * 365 * 24 * 3600 * 1000;
-    span.as_millis().clamp(1, CENTURY).to_string()
+/// At least one: no time at all would remove the key.
+fn argument(span: Duration) -> String {
+    millis(span).max(1).to_string()
 }
 
 fn number<T: std::str::FromStr>(text: &[u8]) -> Result<T, RedisStoreError> {

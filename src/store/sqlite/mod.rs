@@ -7,24 +7,17 @@ mod statements;
 
 pub use self::error::SqliteStoreError;
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{fmt, time::Duration};
 
 use sqlx::{Row, Sqlite, SqlitePool, query::Query, sqlite::SqliteArguments};
 
 use self::{
-    row::{State, millis},
+    row::State,
     statements::{Sql, Statements},
 };
 use super::{
     Claim, DedupStore, Held, InvalidTableName, KEEP_FENCE, MAX_LEASE, Owner, Record, Settled,
-    SlotKey,
+    SlotKey, millis::millis, sweeper::Sweeper,
 };
 
 /// The version of the table.
@@ -76,7 +69,7 @@ const VERSION: i64 = 1;
 pub struct SqliteStore {
     pool: SqlitePool,
     statements: Statements,
-    claims: Arc<AtomicU32>,
+    sweeper: Sweeper,
 }
 
 impl SqliteStore {
@@ -92,7 +85,7 @@ impl SqliteStore {
         Self {
             pool,
             statements: Statements::of_valid(Self::DEFAULT_TABLE),
-            claims: Arc::default(),
+            sweeper: Sweeper::default(),
         }
     }
 
@@ -120,11 +113,10 @@ impl SqliteStore {
     }
 
     fn sweep_now_and_then(&self) {
-        let count = self.claims.fetch_add(1, Relaxed).wrapping_add(1);
-        if count.is_multiple_of(Self::CLAIMS_PER_SWEEP) {
+        self.sweeper.now_and_then(Self::CLAIMS_PER_SWEEP, || {
             let store = self.clone();
-            tokio::spawn(async move { store.sweep(Self::ROWS_PER_SWEEP).await });
-        }
+            async move { store.sweep(Self::ROWS_PER_SWEEP).await }
+        });
     }
 
     async fn try_claim(

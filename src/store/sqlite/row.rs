@@ -32,9 +32,3 @@ impl State {
         }
     }
 }
-
-/// What is longer than a hundred years lasts a hundred years.
-pub(super) fn millis(span: Duration) -> i64 {
-    const CENTURY: i64 = 100 * 366 * 24 * 3600 * 1000;
-    i64::try_from(span.as_millis()).map_or(CENTURY, |millis| millis.min(CENTURY))
-}

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use sqlx::AssertSqlSafe;
 
 use super::VERSION;
-use crate::store::InvalidTableName;
+use crate::store::table_name::{InvalidTableName, is_table_name};
 
 /// The SQL of one table.
 #[derive(Clone, Debug)]
@@ -31,11 +31,8 @@ impl Sql {
 
 impl Statements {
     pub(super) fn of(table: &str) -> Result<Self, InvalidTableName> {
-        let letters = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
-        let starts = table.starts_with(|first: char| first.is_ascii_lowercase());
         // SQLite reserves names that start like its own tables.
-        let reserved = table.starts_with("sqlite_");
-        if !starts || reserved || table.len() > 48 || !table.bytes().all(letters) {
+        if !is_table_name(table) || table.starts_with("sqlite_") {
             return Err(InvalidTableName);
         }
         Ok(Self::of_valid(table))

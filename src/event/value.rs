@@ -1,0 +1,99 @@
+use std::{borrow::Cow, fmt};
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// A JSON value that decides nothing by its type: what it means is for later.
+#[derive(Debug, Default, PartialEq)]
+pub(super) enum Value<'a> {
+    /// Not there, or `null`.
+    #[default]
+    Absent,
+    Text(Cow<'a, str>),
+    Whole(i64),
+    /// A fraction, a boolean, an array, an object.
+    Odd,
+}
+
+impl<'a> Value<'a> {
+    pub(super) fn as_cow(&self) -> Option<&Cow<'a, str>> {
+        match self {
+            Self::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    pub(super) fn as_str(&self) -> Option<&str> {
+        self.as_cow().map(|text| &**text)
+    }
+
+    /// The number, also where it was written as a string.
+    pub(super) fn as_whole(&self) -> Option<i64> {
+        match self {
+            Self::Whole(number) => Some(*number),
+            Self::Text(text) => text.parse().ok(),
+            Self::Absent | Self::Odd => None,
+        }
+    }
+}
+
+/// Reads any value.
+pub(super) struct Lenient;
+
+impl<'a> DeserializeSeed<'a> for Lenient {
+    type Value = Value<'a>;
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Value<'a>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'a> Visitor<'a> for Lenient {
+    type Value = Value<'a>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'a str) -> Result<Value<'a>, E> {
+        Ok(Value::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Value<'a>, E> {
+        Ok(Value::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Value<'a>, E> {
+        Ok(Value::Whole(number))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Value<'a>, E> {
+        Ok(i64::try_from(number).map_or(Value::Odd, Value::Whole))
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<Value<'a>, E> {
+        Ok(Value::Odd)
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<Value<'a>, E> {
+        Ok(Value::Odd)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value<'a>, E> {
+        Ok(Value::Absent)
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, seq: A) -> Result<Value<'a>, A::Error> {
+        drain_seq(seq)?;
+        Ok(Value::Odd)
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Value<'a>, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Value::Odd)
+    }
+}
+
+pub(super) fn drain_seq<'a, A: SeqAccess<'a>>(mut seq: A) -> Result<(), A::Error> {
+    while seq.next_element::<IgnoredAny>()?.is_some() {}
+    Ok(())
+}

@@ -1,31 +1,70 @@
-//! How a store grows: bytes per entry, and claims with their commits per second, beside so many
-//! live slots.
+//! How a store grows: bytes per entry, and claims with their commits per second, one after the
+//! other and 32 at a time, beside so many live slots.
 //!
-//! `cargo bench --bench stores --features sqlite -- --growth 10000,1000000,10000000`; without
-//! numbers, the first two.
+//! `cargo bench --bench stores --all-features -- --growth 10000,1000000`. The stores on disk and on
+//! servers are filled in bulk with rows or keys as a commit leaves them; memory takes every slot
+//! through a claim and a commit. What is timed are real claims and commits of new slots.
 
-use std::time::{Duration, Instant};
+use std::{
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use suno_callback::store::{DedupStore, MemoryStore};
+use tokio::runtime::Runtime;
 
-use crate::{handle, slot};
+use crate::{TASKS, handle, round, slot};
 
 /// How long claims are counted for.
 const WATCHED: Duration = Duration::from_secs(3);
 
-pub(crate) async fn run(sizes: Option<String>) {
+/// From here on a server's store takes minutes to fill.
+#[cfg(any(feature = "postgres", feature = "redis"))]
+const LARGEST_ON_SERVERS: u64 = 1_000_000;
+
+/// Each size in a process of its own, or memory that one has given back would hide in the next.
+pub(crate) fn run(runtime: &Runtime, sizes: Option<String>) {
     let sizes = sizes.unwrap_or_else(|| "10000,1000000".into());
+    if let Ok(size) = sizes.parse() {
+        return runtime.block_on(measure(size));
+    }
     println!(
-        "{:<8} {:>12} {:>12} {:>12}",
-        "store", "live slots", "bytes/slot", "claims/s"
+        "{:<8} {:>11} {:>11} {:>11} {:>14}",
+        "store", "live slots", "bytes/slot", "claims/s", "claims/s at 32"
     );
-    let sizes = sizes
-        .split(',')
-        .map(|size| size.parse().expect("sizes like 10000,1000000"));
-    for size in sizes {
-        memory(size).await;
-        #[cfg(feature = "sqlite")]
-        on_sqlite(size).await;
+    for size in sizes.split(',') {
+        let this = std::env::current_exe().expect("this program");
+        let status = Command::new(this).args(["--growth", size]).status();
+        if !status.expect("it starts").success() {
+            std::process::exit(1);
+        }
+    }
+}
+
+async fn measure(size: u64) {
+    memory(size).await;
+    #[cfg(feature = "sqlite")]
+    {
+        let sqlite = crate::sqlite::Sqlite::open().await;
+        sqlite.fill(size).await;
+        row("sqlite", size, sqlite.bytes(), &sqlite.store).await;
+    }
+    #[cfg(feature = "postgres")]
+    if size <= LARGEST_ON_SERVERS {
+        let postgres = crate::postgres::Postgres::open().await;
+        postgres.fill(size).await;
+        row("postgres", size, postgres.bytes().await, &postgres.store).await;
+        postgres.remove().await;
+    }
+    #[cfg(feature = "redis")]
+    if size <= LARGEST_ON_SERVERS {
+        let redis = crate::redis::Redis::open().await;
+        let before = redis.bytes().await;
+        redis.fill(size).await;
+        let bytes = redis.bytes().await.saturating_sub(before);
+        row("redis", size, bytes, &redis.store).await;
+        redis.remove().await;
     }
 }
 
@@ -36,24 +75,26 @@ async fn memory(size: u64) {
         handle(&store, slot()).await;
     }
     let bytes = resident().saturating_sub(before);
-    row("memory", size, bytes, rate(&store).await);
+    // In the store's own room, whose entries nobody drops to make more.
+    row("memory", size, bytes, &Arc::new(store)).await;
 }
 
-/// Claims with their commits in a second, one after the other.
-async fn rate<D: DedupStore>(store: &D) -> f64 {
-    let start = Instant::now();
-    let mut count = 0.0;
+async fn row<D: DedupStore>(name: &str, size: u64, bytes: u64, store: &Arc<D>) {
+    let single = async || assert!(handle(&**store, slot()).await);
+    let single = rate(1, single).await;
+    let parallel = rate(TASKS, async || round(store, false).await).await;
+    let bytes = bytes / size;
+    println!("{name:<8} {size:>11} {bytes:>11} {single:>11.0} {parallel:>14.0}");
+}
+
+/// How many events are handled in a second, with so many in each piece of `work`.
+async fn rate(events: u64, work: impl AsyncFn()) -> f64 {
+    let (start, mut count) = (Instant::now(), 0);
     while start.elapsed() < WATCHED {
-        for _ in 0..16 {
-            handle(store, slot()).await;
-            count += 1.0;
-        }
+        work().await;
+        count += events;
     }
-    count / start.elapsed().as_secs_f64()
-}
-
-fn row(store: &str, size: u64, bytes: u64, rate: f64) {
-    println!("{store:<8} {size:>12} {:>12} {rate:>12.0}", bytes / size);
+    count as f64 / start.elapsed().as_secs_f64()
 }
 
 /// The memory of this process, in bytes; zero where `/proc` does not say.
@@ -62,79 +103,4 @@ fn resident() -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
     kilobytes.unwrap_or(0) * 1024
-}
-
-#[cfg(feature = "sqlite")]
-pub(crate) use self::on_file::{Folder, sqlite};
-
-#[cfg(feature = "sqlite")]
-async fn on_sqlite(size: u64) {
-    let folder = Folder::new();
-    let (store, pool) = sqlite(&folder).await;
-    on_file::fill(&pool, size).await;
-    row("sqlite", size, folder.size(), rate(&store).await);
-}
-
-#[cfg(feature = "sqlite")]
-mod on_file {
-    use std::path::PathBuf;
-
-    use sqlx::{SqlitePool, sqlite::SqlitePoolOptions};
-    use suno_callback::store::SqliteStore;
-
-    /// A folder that goes away with the measurement.
-    pub(crate) struct Folder(PathBuf);
-
-    impl Folder {
-        pub(crate) fn new() -> Self {
-            let name = format!("suno-callback-bench-{}", std::process::id());
-            let path = std::env::temp_dir().join(name);
-            std::fs::create_dir(&path).expect("a folder");
-            Self(path)
-        }
-
-        pub(crate) fn size(&self) -> u64 {
-            let files = std::fs::read_dir(&self.0).expect("the folder");
-            let sizes = files.map(|file| file.and_then(|file| file.metadata()));
-            sizes.map(|file| file.expect("a file").len()).sum()
-        }
-    }
-
-    impl Drop for Folder {
-        fn drop(&mut self) {
-            let _ = std::fs::remove_dir_all(&self.0);
-        }
-    }
-
-    pub(crate) async fn sqlite(folder: &Folder) -> (SqliteStore, SqlitePool) {
-        let options = SqliteStore::connect_options(folder.0.join("callbacks.db"));
-        let options = options.busy_timeout(std::time::Duration::from_secs(30));
-        let pool = SqlitePoolOptions::new().max_connections(4);
-        let pool = pool.connect_with(options).await.expect("a database");
-        let store = SqliteStore::new(pool.clone());
-        store.migrate().await.expect("a table");
-        (store, pool)
-    }
-
-    /// Writes done slots as the store would, a hundred thousand in a transaction.
-    pub(crate) async fn fill(pool: &SqlitePool, size: u64) {
-        let mut left = i64::try_from(size).expect("it fits");
-        while left > 0 {
-            let batch = left.min(100_000);
-            let rows = sqlx::query(
-                "WITH RECURSIVE row (number) AS (
-                     SELECT 1 UNION ALL SELECT number + 1 FROM row WHERE number < ?1
-                 )
-                 INSERT INTO suno_callback
-                     (slot, state, owner, fence, attempt, lease_until, expires_at, record)
-                 SELECT randomblob(32), 2, randomblob(16), 1, 1, 0,
-                     unixepoch() * 1000 + 86400000 + number, randomblob(42)
-                 FROM row",
-            );
-            rows.bind(batch).execute(pool).await.expect("rows");
-            left -= batch;
-        }
-        let checkpoint = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)");
-        checkpoint.execute(pool).await.expect("a checkpoint");
-    }
 }

@@ -1,14 +1,26 @@
 //! What a callback pays for its memory: claim and commit, per store.
 //!
-//! `cargo bench --bench stores --all-features` measures
+//! ```sh
+//! . tests/servers.sh && servers_start
+//! cargo bench --bench stores --all-features
+//! ```
+//!
+//! measures every store whose feature is on:
 //!
 //! - `single`: one event after the other;
 //! - `parallel`: 32 events at a time, each with a slot of its own;
 //! - `contended`: 32 tasks claim one slot at once, one commits.
 //!
 //! With `-- --growth` it prints how the cost grows with the number of live slots; see [`growth`].
+//! PostgreSQL is looked for at `SUNO_TEST_POSTGRES` and Redis at `SUNO_TEST_REDIS`.
 
 mod growth;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(feature = "sqlite")]
+mod sqlite;
 
 use std::{
     future::Future,
@@ -31,35 +43,39 @@ fn main() {
     let runtime = Runtime::new().expect("a runtime");
     let mut args = std::env::args().skip(1);
     if args.any(|arg| arg == "--growth") {
-        return runtime.block_on(growth::run(args.next()));
+        return growth::run(&runtime, args.next());
     }
     let mut criterion = Criterion::default().configure_from_args();
-    bench(
-        &mut criterion,
-        &runtime,
-        "memory",
-        MemoryStore::with_capacity(200_000),
-    );
+    let memory = Arc::new(MemoryStore::with_capacity(200_000));
+    bench(&mut criterion, &runtime, "memory", &memory);
     #[cfg(feature = "sqlite")]
     {
-        let folder = growth::Folder::new();
-        let store = runtime.block_on(growth::sqlite(&folder)).0;
-        bench(&mut criterion, &runtime, "sqlite", store);
+        let sqlite = runtime.block_on(sqlite::Sqlite::open());
+        bench(&mut criterion, &runtime, "sqlite", &sqlite.store);
     }
-    // PostgreSQL joins here, under `feature = "postgres"`, at the address in SUNO_TEST_POSTGRES,
-    // and Redis under `feature = "redis"`, at the one in SUNO_TEST_REDIS.
+    #[cfg(feature = "postgres")]
+    {
+        let postgres = runtime.block_on(postgres::Postgres::open());
+        bench(&mut criterion, &runtime, "postgres", &postgres.store);
+        runtime.block_on(postgres.remove());
+    }
+    #[cfg(feature = "redis")]
+    {
+        let redis = runtime.block_on(redis::Redis::open());
+        bench(&mut criterion, &runtime, "redis", &redis.store);
+        runtime.block_on(redis.remove());
+    }
     criterion.final_summary();
 }
 
-fn bench<D: DedupStore>(criterion: &mut Criterion, runtime: &Runtime, name: &str, store: D) {
-    let store = Arc::new(store);
+fn bench<D: DedupStore>(criterion: &mut Criterion, runtime: &Runtime, name: &str, store: &Arc<D>) {
     let mut group = criterion.benchmark_group(name);
     group.sample_size(20);
     group.bench_function("single", |bencher| {
         bencher.iter_custom(|count| {
             timed(runtime, async {
                 for _ in 0..count {
-                    handle(&*store, slot()).await;
+                    handle(&**store, slot()).await;
                 }
             })
         });
@@ -67,7 +83,7 @@ fn bench<D: DedupStore>(criterion: &mut Criterion, runtime: &Runtime, name: &str
     group.throughput(criterion::Throughput::Elements(TASKS));
     for (way, shared) in [("parallel", false), ("contended", true)] {
         group.bench_function(way, |bencher| {
-            bencher.iter_custom(|count| timed(runtime, rounds(&store, count, shared)));
+            bencher.iter_custom(|count| timed(runtime, rounds(store, count, shared)));
         });
     }
     group.finish();
@@ -81,15 +97,20 @@ fn timed(runtime: &Runtime, work: impl Future<Output = ()>) -> Duration {
 
 async fn rounds<D: DedupStore>(store: &Arc<D>, count: u64, shared: bool) {
     for _ in 0..count {
-        let one = slot();
-        let mut tasks = JoinSet::new();
-        for _ in 0..TASKS {
-            let (store, slot) = (Arc::clone(store), if shared { one } else { slot() });
-            tasks.spawn(async move { handle(&*store, slot).await });
-        }
-        let winners = tasks.join_all().await.into_iter().filter(|won| *won);
-        assert_eq!(winners.count() as u64, if shared { 1 } else { TASKS });
+        round(store, shared).await;
     }
+}
+
+/// 32 tasks at a time.
+pub(crate) async fn round<D: DedupStore>(store: &Arc<D>, shared: bool) {
+    let one = slot();
+    let mut tasks = JoinSet::new();
+    for _ in 0..TASKS {
+        let (store, slot) = (Arc::clone(store), if shared { one } else { slot() });
+        tasks.spawn(async move { handle(&*store, slot).await });
+    }
+    let winners = tasks.join_all().await.into_iter().filter(|won| *won);
+    assert_eq!(winners.count() as u64, if shared { 1 } else { TASKS });
 }
 
 /// Claims, and commits what was granted; says whether it was.
@@ -118,4 +139,16 @@ pub(crate) fn slot() -> SlotKey {
 fn next() -> u64 {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     COUNTER.fetch_add(1, Relaxed)
+}
+
+/// The address of a server. Nothing is skipped: without one the measurement ends here.
+#[cfg(any(feature = "postgres", feature = "redis"))]
+fn server(variable: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| {
+        eprintln!(
+            "{variable} is not set, and the feature of its store is on: \
+             `. tests/servers.sh; servers_start` starts a server and sets it"
+        );
+        std::process::exit(1)
+    })
 }

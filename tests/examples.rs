@@ -315,6 +315,7 @@ fn wrong_usage_is_explained_and_exits_2() {
         ["--nonsense", "1"],
         ["--handler-delay", "5"],
         ["--store", "tape:"],
+        ["--lease", "12s"],
     ] {
         let mut command = example("receiver");
         let output = output(command.args(arguments));

@@ -22,9 +22,7 @@ impl Handler {
         let mut events = None;
         if options.in_transaction {
             let pool = sqlx::PgPool::connect(&options.store).await?;
-            let table = "CREATE TABLE IF NOT EXISTS suno_voice_events \
-                         (task_id text NOT NULL, status text NOT NULL, voice_id text)";
-            sqlx::query(table).execute(&pool).await?;
+            create_table(&pool).await?;
             events = Some(pool);
         }
         Ok(Self {
@@ -56,7 +54,10 @@ impl Handler {
         self.record(event, delivery).await.map_err(|error| {
             tracing::warn!(%error, "the effect was rolled back");
             StatusCode::INTERNAL_SERVER_ERROR
-        })
+        })?;
+        let task_id = event.task_id().as_str();
+        tracing::debug!(task_id, "the handler has done its work");
+        Ok(())
     }
 
     /// The effect and the record of the event, together or not at all.
@@ -80,6 +81,18 @@ impl Handler {
     async fn record(&self, _: &VoiceEvent, _: &Delivery) -> Result<(), BoxError> {
         Ok(())
     }
+}
+
+/// Under a lock, because PostgreSQL lets replicas that start together collide here.
+#[cfg(feature = "postgres")]
+async fn create_table(pool: &sqlx::PgPool) -> Result<(), sqlx::Error> {
+    let mut tx = pool.begin().await?;
+    let lock = "SELECT pg_advisory_xact_lock(hashtext('suno_voice_events'))";
+    sqlx::query(lock).execute(&mut *tx).await?;
+    let table = "CREATE TABLE IF NOT EXISTS suno_voice_events \
+                 (task_id text NOT NULL, status text NOT NULL, voice_id text)";
+    sqlx::query(table).execute(&mut *tx).await?;
+    tx.commit().await
 }
 
 fn print(event: &VoiceEvent, delivery: &Delivery) -> std::io::Result<()> {

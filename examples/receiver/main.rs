@@ -41,7 +41,8 @@ async fn layer(options: &Options) -> Result<SunoCallbackLayer<AnyStore>, BoxErro
     let store = store::open(&options.store).await?;
     let mut layer = SunoCallbackLayer::new(current, store)
         .kind(options.kind)
-        .namespace(&options.namespace);
+        .namespace(&options.namespace)
+        .times(options.times.clone())?;
     if let Some(previous) = previous {
         layer = layer.also_accept(previous);
     }

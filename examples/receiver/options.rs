@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use suno_callback::{CallbackKind, SigningKey};
+use suno_callback::{CallbackKind, SigningKey, Times};
 
 use crate::BoxError;
 
@@ -20,6 +20,8 @@ usage: receiver [options]
                             that it could not answer for; needs the feature client
   --handler-delay DURATION  let the handler take this long, such as 500ms or 20s
   --fail-first N            let the handler fail the first N tries of every event
+  --lease DURATION          how long a claim lasts unrenewed, with a heartbeat and store operations
+                            to match; default 5s
   --drain DURATION          how long SIGTERM waits for handlers; default 20s
 environment:
   SUNO_WEBHOOK_HMAC_KEY           the key of the provider's settings page
@@ -37,6 +39,7 @@ pub struct Options {
     pub confirm: Option<String>,
     pub handler_delay: Duration,
     pub fail_first: u32,
+    pub times: Times,
     pub drain: Duration,
 }
 
@@ -53,6 +56,7 @@ impl Options {
             confirm: None,
             handler_delay: Duration::ZERO,
             fail_first: 0,
+            times: Times::default(),
             drain: Duration::from_secs(20),
         };
         let mut arguments = lexopt::Parser::from_env();
@@ -69,6 +73,7 @@ impl Options {
                     options.handler_delay = duration(&arguments.value()?.string()?)?;
                 }
                 Long("fail-first") => options.fail_first = arguments.value()?.parse()?,
+                Long("lease") => options.times = leasing(duration(&arguments.value()?.string()?)?),
                 Long("drain") => options.drain = duration(&arguments.value()?.string()?)?,
                 other => return Err(other.unexpected().into()),
             }
@@ -95,6 +100,16 @@ fn duration(text: &str) -> Result<Duration, BoxError> {
     Ok(Duration::try_from_secs_f64(
         number.parse::<f64>()? * factor,
     )?)
+}
+
+/// The times of another lease: its holder has three beats to renew it, and each has time to fail.
+fn leasing(lease: Duration) -> Times {
+    Times {
+        lease,
+        heartbeat: lease * 3 / 10,
+        store_operation: Duration::from_secs(1).min(lease / 5),
+        ..Times::default()
+    }
 }
 
 /// The keys of the environment, the current one first.

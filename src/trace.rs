@@ -25,6 +25,21 @@ mod on {
 
     const TARGET: &str = "suno_callback";
 
+    /// One line about a genuine event.
+    macro_rules! about {
+        ($level:ident, $arrival:ident, $($rest:tt)+) => {
+            $level!(
+                target: TARGET,
+                task_id = ?Escaped($arrival.event().task_id().as_str()),
+                kind = $arrival.event().kind().as_str(),
+                outcome = $arrival.event().outcome().as_str(),
+                trust = $arrival.trust().as_str(),
+                key = $arrival.key_label(),
+                $($rest)+
+            )
+        };
+    }
+
     /// A request that was refused before its event was known to be genuine.
     pub(crate) fn refused(rejection: Rejection) {
         let status = rejection.status().as_u16();
@@ -39,24 +54,16 @@ mod on {
     /// A genuine event that was answered without its handler, or before it had ended.
     pub(crate) fn answered(arrival: &Arrival, answer: Answer) {
         match answer {
-            Answer::Received(disposition) => info!(
-                target: TARGET,
-                task_id = ?Escaped(arrival.event().task_id().as_str()),
-                kind = arrival.event().kind().as_str(),
-                outcome = arrival.event().outcome().as_str(),
-                trust = arrival.trust().as_str(),
-                key = arrival.key_label(),
+            Answer::Received(disposition) => about!(
+                info,
+                arrival,
                 waited = ?arrival.began.elapsed(),
                 disposition = disposition.as_str(),
                 "received",
             ),
-            Answer::Refused(rejection) => warn!(
-                target: TARGET,
-                task_id = ?Escaped(arrival.event().task_id().as_str()),
-                kind = arrival.event().kind().as_str(),
-                outcome = arrival.event().outcome().as_str(),
-                trust = arrival.trust().as_str(),
-                key = arrival.key_label(),
+            Answer::Refused(rejection) => about!(
+                warn,
+                arrival,
                 waited = ?arrival.began.elapsed(),
                 status = rejection.status().as_u16(),
                 reason = %rejection,
@@ -72,13 +79,9 @@ mod on {
         stopped: Option<Rejection>,
         granted: Instant,
     ) {
-        info!(
-            target: TARGET,
-            task_id = ?Escaped(arrival.event().task_id().as_str()),
-            kind = arrival.event().kind().as_str(),
-            outcome = arrival.event().outcome().as_str(),
-            trust = arrival.trust().as_str(),
-            key = arrival.key_label(),
+        about!(
+            info,
+            arrival,
             via = arrival.via().as_str(),
             waited = ?(granted - arrival.began),
             handled = ?granted.elapsed(),

@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Callback, Seen, accepting, answer, key};
+use common::{Callback, Seen, answer, key};
 use http::StatusCode;
 use proxy::Proxy;
 use redis::{
@@ -583,21 +583,5 @@ async fn lost_answers_cost_the_layer_nothing() {
 
 #[tokio::test]
 async fn a_duplicate_beside_a_running_handler_of_another_replica_waits_for_it() {
-    let fixture = Fixture::new().await;
-    let seen = Seen::default();
-    let replicas: Vec<_> = (0..2)
-        .map(|_| {
-            let layer = SunoCallbackLayer::new(key(), fixture.store.clone());
-            layer.layer(accepting(seen.clone()))
-        })
-        .collect();
-    let mut tasks = JoinSet::new();
-    let callback = Callback::success("task", "voice");
-    for number in 0..32 {
-        tasks.spawn(replicas[number % 2].clone().oneshot(callback.request()));
-    }
-    for response in tasks.join_all().await {
-        assert_eq!(response.unwrap().status(), StatusCode::OK);
-    }
-    assert_eq!(seen.len(), 1);
+    common::assert_replicas_share(&Fixture::new().await.store).await;
 }

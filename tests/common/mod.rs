@@ -28,7 +28,7 @@ use hyper_util::{
 };
 use suno_callback::{Delivery, SigningKey, VoiceEvent};
 use tokio::net::TcpListener;
-use tower::Service;
+use tower::{Layer, Service};
 
 pub const KEY: &str = "test-webhook-hmac-key";
 
@@ -262,6 +262,23 @@ pub fn spawn_send<D: suno_callback::DedupStore>(
     tokio::spawn(async move { send(&receiver, &callback).await })
 }
 
+/// That two replicas on one store, with many requests for one event between them, run one handler.
+pub async fn assert_replicas_share<D: suno_callback::DedupStore + Clone>(store: &D) {
+    let seen = Seen::default();
+    let replica = || {
+        let layer = suno_callback::SunoCallbackLayer::new(key(), store.clone());
+        layer.layer(Handler::new(accepting(seen.clone())))
+    };
+    let (replicas, callback) = ([replica(), replica()], Callback::success("task", "voice"));
+    let sent: Vec<_> = (0..32)
+        .map(|n| spawn_send(&replicas[n % 2], &callback))
+        .collect();
+    for reply in sent {
+        assert_eq!(reply.await.unwrap().status(), StatusCode::OK);
+    }
+    assert_eq!(seen.len(), 1);
+}
+
 /// That it is a refusal which asks the sender to come again.
 pub fn assert_postponed(reply: &Reply, why: suno_callback::Rejection) {
     assert_eq!(said(reply), Some(why));
@@ -285,7 +302,7 @@ pub async fn slot_of(callback: &Callback) -> suno_callback::store::SlotKey {
     let seen = Seen::default();
     let store = suno_callback::MemoryStore::default();
     let layer = suno_callback::SunoCallbackLayer::new(key(), store);
-    let mut service = tower::Layer::layer(&layer, accepting(seen.clone()));
+    let mut service = layer.layer(accepting(seen.clone()));
     service.call(callback.request()).await.unwrap();
     *seen.all()[0].1.slot()
 }

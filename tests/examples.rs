@@ -2,141 +2,17 @@
 #![cfg(all(feature = "axum", feature = "tracing"))]
 
 mod common;
+#[path = "common/program.rs"]
+mod program;
 
-use std::{
-    io::{BufRead, BufReader, Read},
-    net::SocketAddr,
-    path::PathBuf,
-    process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio},
-    time::{Duration, Instant},
-};
+use std::{io::BufRead, process::Command};
 
 use common::{Callback, KEY, post};
-use http::{StatusCode, Uri};
+use http::StatusCode;
+use program::{From, Server, example, output, receiver, send};
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
-
-/// The program that cargo built beside this test.
-fn example(name: &str) -> Command {
-    let mut path: PathBuf = std::env::current_exe().unwrap();
-    path.pop(); // this test
-    path.pop(); // deps
-    let mut command = Command::new(path.join("examples").join(name));
-    command.env("SUNO_WEBHOOK_HMAC_KEY", KEY);
-    command.env_remove("SUNO_WEBHOOK_HMAC_KEY_PREVIOUS");
-    command.env_remove("RUST_LOG");
-    command
-}
-
-fn output(command: &mut Command) -> Output {
-    command.output().expect("the example was built")
-}
-
-/// A program that serves; killed when the test is over.
-struct Server {
-    child: Child,
-    addr: SocketAddr,
-    path: String,
-}
-
-impl Server {
-    /// Waits for the line that says where it listens, on `from`.
-    fn start(command: &mut Command, from: From) -> (Self, Lines) {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the example was built");
-        let mut lines = Lines {
-            stdout: BufReader::new(child.stdout.take().unwrap()),
-            stderr: BufReader::new(child.stderr.take().unwrap()),
-        };
-        let mut line = String::new();
-        match from {
-            From::Stdout => lines.stdout.read_line(&mut line).unwrap(),
-            From::Stderr => lines.stderr.read_line(&mut line).unwrap(),
-        };
-        let uri = line.trim().rsplit(' ').next().unwrap();
-        let uri: Uri = uri
-            .parse()
-            .unwrap_or_else(|_| panic!("no address in {line:?}"));
-        let addr = uri.authority().unwrap().as_str().parse().unwrap();
-        let path = uri.path().to_owned();
-        (Self { child, addr, path }, lines)
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}{}", self.addr, self.path)
-    }
-
-    fn terminate(&mut self) -> ExitStatus {
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-        let end = Instant::now() + Duration::from_secs(30);
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < end, "SIGTERM did not end the receiver");
-            std::thread::yield_now();
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-enum From {
-    Stdout,
-    Stderr,
-}
-
-struct Lines {
-    stdout: BufReader<ChildStdout>,
-    stderr: BufReader<ChildStderr>,
-}
-
-impl Lines {
-    fn next_event(&mut self) -> serde_json::Value {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON line: {line:?}"))
-    }
-
-    fn rest(mut self) -> (String, String) {
-        let (mut out, mut err) = (String::new(), String::new());
-        self.stdout.read_to_string(&mut out).unwrap();
-        self.stderr.read_to_string(&mut err).unwrap();
-        (out, err)
-    }
-}
-
-fn receiver(arguments: &[&str]) -> (Server, Lines) {
-    let mut command = example("receiver");
-    command.args(["--listen", "127.0.0.1:0"]).args(arguments);
-    Server::start(&mut command, From::Stderr)
-}
-
-fn send(server: &Server, arguments: &[&str]) -> (bool, String) {
-    let mut command = example("send");
-    command
-        .args(["--to", &server.url(), "--backoff", "0.05"])
-        .args(arguments);
-    let output = output(&mut command);
-    let text = String::from_utf8(output.stdout).unwrap();
-    (output.status.success(), text)
-}
 
 #[test]
 fn quickstart_comes_out_as_designed() {

@@ -12,7 +12,7 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
-    const BATCH: u64 = 10_000;
+    const BATCH: u64 = 1_000;
 
     pub(crate) async fn open() -> Self {
         let client = Client::open(crate::server("SUNO_TEST_REDIS")).expect("a URL");
@@ -27,7 +27,7 @@ impl Redis {
         }
     }
 
-    /// Writes done slots as the store would, ten thousand in a message.
+    /// Writes done slots as the store would, a thousand in a message.
     pub(crate) async fn fill(&self, size: u64) {
         for start in (0..size).step_by(Self::BATCH as usize) {
             let mut keys = redis::pipe();

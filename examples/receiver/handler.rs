@@ -21,7 +21,10 @@ impl Handler {
     pub async fn new(options: &Options) -> Result<Self, BoxError> {
         let mut events = None;
         if options.in_transaction {
-            let pool = sqlx::PgPool::connect(&options.store).await?;
+            if !options.store.starts_with("postgres") {
+                return Err("--in-transaction needs --store postgres://...".into());
+            }
+            let pool = crate::store::postgres_pool(&options.store).await?;
             create_table(&pool).await?;
             events = Some(pool);
         }

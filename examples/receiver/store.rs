@@ -1,10 +1,30 @@
 //! The store that the command line names. Each backend is there when its feature is.
+//!
+//! Whatever is wrong with it is said soon, and before anything is served. A message says where the
+//! server is, and nothing else of the URL: there is a password in it.
+
+use std::{error::Error, time::Duration};
 
 use suno_callback::{AnyStore, MemoryStore};
+use tokio::time::timeout;
 
 use crate::BoxError;
 
+/// How long a store may take to come up.
+const STARTUP: Duration = Duration::from_secs(5);
+
+/// How long somebody waits for a connection. sqlx would wait 30 s, the layer gives up after one.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+const ACQUIRE: Duration = Duration::from_secs(2);
+
 pub async fn open(url: &str) -> Result<AnyStore, BoxError> {
+    match timeout(STARTUP, by_scheme(url)).await {
+        Ok(opened) => opened,
+        Err(_) => Err(format!("the store was not ready within {STARTUP:?}").into()),
+    }
+}
+
+async fn by_scheme(url: &str) -> Result<AnyStore, BoxError> {
     match url.split_once(':').map_or(url, |(scheme, _)| scheme) {
         "memory" => Ok(AnyStore::new(MemoryStore::default())),
         #[cfg(feature = "sqlite")]
@@ -12,8 +32,37 @@ pub async fn open(url: &str) -> Result<AnyStore, BoxError> {
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => postgres(url).await,
         #[cfg(feature = "redis")]
-        "redis" | "rediss" => redis(url).await,
-        other => Err(format!("{other:?} is no store of this build").into()),
+        "redis" => redis(url).await,
+        _ => Err(format!(
+            "--store names no store of this build, which has {}",
+            known()
+        )
+        .into()),
+    }
+}
+
+fn known() -> String {
+    let mut known = vec!["memory"];
+    known.extend(cfg!(feature = "sqlite").then_some("sqlite:FILE"));
+    known.extend(cfg!(feature = "postgres").then_some("postgres://..."));
+    known.extend(cfg!(feature = "redis").then_some("redis://..."));
+    known.join(", ")
+}
+
+/// What was wrong, with its causes.
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "postgres", feature = "redis")),
+    expect(dead_code)
+)]
+fn cannot<E: Error>(what: String) -> impl FnOnce(E) -> BoxError {
+    move |error| {
+        let mut text = format!("cannot {what}: {error}");
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            text.push_str(&format!(": {error}"));
+            cause = error.source();
+        }
+        text.into()
     }
 }
 
@@ -21,25 +70,57 @@ pub async fn open(url: &str) -> Result<AnyStore, BoxError> {
 async fn sqlite(file: &str) -> Result<AnyStore, BoxError> {
     use suno_callback::store::SqliteStore;
     let options = SqliteStore::connect_options(file);
-    let pool = sqlx::sqlite::SqlitePoolOptions::new().max_connections(4);
-    let store = SqliteStore::new(pool.connect_with(options).await?);
-    store.migrate().await?;
+    let pool = sqlx::sqlite::SqlitePoolOptions::new()
+        .max_connections(4)
+        .acquire_timeout(ACQUIRE);
+    let pool = pool.connect_with(options).await;
+    let store = SqliteStore::new(pool.map_err(cannot(format!("open {file:?}")))?);
+    let ready = store.migrate().await;
+    ready.map_err(cannot(format!("use {file:?}")))?;
     Ok(AnyStore::new(store))
 }
 
 #[cfg(feature = "postgres")]
 async fn postgres(url: &str) -> Result<AnyStore, BoxError> {
     use suno_callback::store::PostgresStore;
-    let store = PostgresStore::new(sqlx::PgPool::connect(url).await?);
-    store.migrate().await?;
+    let store = PostgresStore::new(postgres_pool(url).await?);
+    let ready = store.migrate().await;
+    ready.map_err(cannot("use the PostgreSQL database".into()))?;
     Ok(AnyStore::new(store))
+}
+
+#[cfg(feature = "postgres")]
+pub async fn postgres_pool(url: &str) -> Result<sqlx::PgPool, BoxError> {
+    use sqlx::{ConnectOptions, Connection, postgres::PgConnectOptions};
+    let options: PgConnectOptions = url.parse()?;
+    let place = format!("{}:{}", options.get_host(), options.get_port());
+    let reach = format!("reach PostgreSQL at {place}");
+    // Once by hand: a pool goes on until its time is over, and then does not say what was wrong.
+    let reached = timeout(ACQUIRE, options.connect()).await;
+    let reached = reached.map_err(cannot(reach.clone()))?;
+    let reached = reached.map_err(cannot(reach))?;
+    reached.close().await?;
+    let pool = sqlx::postgres::PgPoolOptions::new().acquire_timeout(ACQUIRE);
+    Ok(pool.test_before_acquire(false).connect_lazy_with(options))
 }
 
 #[cfg(feature = "redis")]
 async fn redis(url: &str) -> Result<AnyStore, BoxError> {
+    use redis::aio::{ConnectionManager, ConnectionManagerConfig};
     use suno_callback::store::RedisStore;
     let client = redis::Client::open(url)?;
-    let store = RedisStore::new(client.get_connection_manager().await?);
-    let _ = store.check().await?; // which has logged what is dangerous about this server
+    let place = client.get_connection_info().addr().to_string();
+    let reach = format!("reach Redis at {place}");
+    // Pauses short enough for a callback that waits, and an end that a start can wait for.
+    let config = ConnectionManagerConfig::new()
+        .set_min_delay(Duration::from_millis(50))
+        .set_max_delay(Duration::from_millis(500))
+        .set_connection_timeout(Some(Duration::from_secs(1)))
+        .set_response_timeout(Some(Duration::from_secs(1)))
+        .set_number_of_retries(2);
+    let manager = ConnectionManager::new_with_config(client, config).await;
+    let store = RedisStore::new(manager.map_err(cannot(reach.clone()))?);
+    // It logs what is dangerous about this server.
+    let _ = store.check().await.map_err(cannot(reach))?;
     Ok(AnyStore::new(store))
 }

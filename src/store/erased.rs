@@ -6,7 +6,11 @@ use super::{Claim, DedupStore, Held, Owner, Record, Settled, SlotKey};
 
 /// A store whose type was erased, for when the backend is chosen at run time.
 ///
-/// Cheap to clone. Each operation costs one allocation more than the store itself.
+/// Cheap to clone. Each operation costs one allocation more than the store itself, and everything
+/// else is as that store does it: its promises, its [`retention`](DedupStore::retention), its
+/// errors in a box, [`Delivery::commit_in`](crate::Delivery) of a `PostgresStore`. What is not part
+/// of [`DedupStore`], such as `migrate`, `check` and `sweep`, is called before the type is erased,
+/// or on a clone that was kept.
 ///
 /// # Example
 ///

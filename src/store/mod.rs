@@ -32,6 +32,22 @@
 //!     leaves one of the two legal states.
 //!
 //! The `testkit` feature has these laws as functions that run against any store.
+//!
+//! # Which one
+//!
+//! | store | feature | for | a restart of the receiver | a crash of the store |
+//! |---|---|---|---|---|
+//! | [`MemoryStore`] | | one process | forgets everything | is the same |
+//! | `SqliteStore` | `sqlite` | the processes of one host | forgets nothing | forgets nothing |
+//! | `PostgresStore` | `postgres` | many replicas | forgets nothing | forgets nothing, with its default settings |
+//! | `RedisStore` | `redis` | many replicas | forgets nothing | forgets what its file had not got: a second, or everything |
+//! | [`AnyStore`] | | whichever of them, chosen at run time | | |
+//!
+//! To forget never loses an event: it is handled again if the provider sends it again. While a
+//! store cannot be reached, callbacks are answered with 503 and the provider repeats them; its three
+//! retries are what a longer outage uses up, and the `Reconciler` of the feature `client` finds
+//! what they missed. Receivers that share a store must have clocks of their own right to within the
+//! signature's tolerance and nothing more: leases run on the store's.
 
 mod erased;
 mod memory;

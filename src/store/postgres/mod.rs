@@ -54,7 +54,27 @@ use super::{
 /// # Growth
 ///
 /// A row takes some 260 bytes with its indexes. Every 128th claim removes up to 1,000 rows that
-/// have expired, in a task beside it; [`sweep`](Self::sweep) does the same when you say.
+/// have expired, in a task beside it; [`sweep`](Self::sweep) does the same when you say. So without
+/// claims nothing is removed, and an expired row that is still there counts as free. Every event
+/// leaves a dead row version or two behind, which autovacuum must be on to collect.
+///
+/// # Operating it
+///
+/// - Watch the warnings `the store failed` and `the store did not answer in time` in the log,
+///   the connections in use beside the size of the pool, `n_dead_tup` of the table in
+///   `pg_stat_user_tables`, and transactions that stay `idle in transaction`.
+/// - When the pool is too small or the database too slow, operations take longer than
+///   [`Times::store_operation`](crate::Times::store_operation) and the answer is 503: nothing is
+///   lost while the provider tries again. Near that point a queue for connections makes it worse,
+///   because each waits until its time is nearly over: give the pool a few connections more, and
+///   an `acquire_timeout` of a second or two instead of sqlx's 30 s.
+/// - A failover or a restart cuts connections: the step at hand is repeated, and the pool connects
+///   again by itself.
+/// - A restored backup hands over again what it does not know. Truncating the table forgets
+///   everything: every event that the provider still repeats is handled again.
+/// - By hand you may `SELECT`; run [`sweep`](Self::sweep) or `VACUUM`; and, to have an event handled
+///   again, `DELETE` its row while nobody handles it: its fence then starts at 1 again. Never change
+///   the columns of a row: what cannot be understood is an error until the row is deleted.
 ///
 /// # Example
 ///

@@ -40,7 +40,21 @@ use super::{
 /// # Growth
 ///
 /// A key takes some 320 bytes and expires by itself: an open slot after an hour, a done one after
-/// its retention, by default [seven days](DedupStore::retention).
+/// its retention, by default [seven days](DedupStore::retention). Nothing has to be swept. So the
+/// memory that is needed is 320 bytes for every success and failure of seven days.
+///
+/// # Operating it
+///
+/// - Watch the warnings `the store failed` and `the store did not answer in time` in the log,
+///   `used_memory` beside `maxmemory`, and `evicted_keys`, which must stay 0. A full server
+///   with `noeviction` refuses claims and the answer is 503: nothing is lost while the
+///   provider tries again.
+/// - A restart without an append-only file, `FLUSHALL`, or a failover to a replica that lagged
+///   forgets: what the provider still repeats is handled again, and what runs is handled twice.
+///   `SCRIPT FLUSH` costs nothing but one message a step.
+/// - By hand you may read with `HGETALL` and `PTTL`, and, to have an event handled again, `DEL` its
+///   key while nobody handles it: its fence then starts at 1 again. Never change a field or call
+///   `PERSIST`: what cannot be understood is an error until the key is deleted.
 ///
 /// # Example
 ///

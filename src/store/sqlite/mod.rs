@@ -49,7 +49,23 @@ const VERSION: i64 = 1;
 /// # Growth
 ///
 /// A row takes some 200 bytes with its index. What has ended is removed by every 64th claim, 256
-/// rows at most, in a task of its own; [`sweep`](Self::sweep) does the same when you ask.
+/// rows at most, in a task of its own; [`sweep`](Self::sweep) does the same when you ask. So
+/// without claims nothing is removed, and an ended row that is still there means nothing: it counts
+/// as free. The file keeps its size and its room is used again; only a `VACUUM` shrinks it.
+///
+/// # Operating it
+///
+/// - Watch the warnings `the store failed` and `the store did not answer in time` in the log,
+///   the free space of the disk, and the size of the `-wal` file: one that only grows means a
+///   reader that never ends.
+/// - A claim and its commit wait for the disk twice and only one writer is served at a time: some
+///   hundred events a second on an ordinary disk. Beyond that the answer is 503, nothing is lost
+///   while the provider tries again, and it is time for another store.
+/// - Back it up with `VACUUM INTO` or `.backup`. A copy of the file alone, without its `-wal`, has
+///   forgotten the last events; and a restored backup hands over again what it does not know.
+/// - By hand you may `SELECT`; run [`sweep`](Self::sweep); and, to have an event handled again,
+///   `DELETE` its row while nobody handles it: its fence then starts at 1 again. Never change the
+///   columns of a row: what cannot be understood is an error until the row is deleted.
 ///
 /// # Example
 ///

@@ -80,7 +80,7 @@ async fn default_lease(backend: Backend) -> Duration {
     let lease = suno_callback::Times::default().lease;
     let store = Store::new(backend).await;
     let journal = Journal::new("warn,receiver=debug");
-    let arguments = ["--handler-delay".into(), "500ms".into()];
+    let arguments = ["--handler-delay".into(), "1s".into()];
     let victim = Receiver::start(&store, &arguments, &journal).await;
     let heir = Receiver::start(&store, &arguments, &journal).await;
     let (mut hit, mut waiting) = (JoinSet::new(), JoinSet::new());
@@ -305,7 +305,7 @@ impl Outcome {
         for one in tries {
             match one.end {
                 End::RECEIVED => {}
-                End::Cut if one.to.killed().is_some() => self.cut += 1,
+                End::Cut if one.to.killed().is_some_and(|at| at <= one.ended) => self.cut += 1,
                 other => panic!("{task}: {other:?} after {:?}", one.ended - one.sent),
             }
         }
@@ -317,7 +317,7 @@ impl Outcome {
             assert!(pair[0].attempt < pair[1].attempt, "{task}: {pair:?}");
             let of = |one: &&Try| pair[0].is_on(&one.to);
             let killed = tries.iter().find(of).and_then(|one| one.to.killed());
-            if !killed.is_some_and(|at| at < pair[1].at) {
+            if killed.is_none_or(|at| at > pair[1].at) {
                 self.repeated_without_a_kill += 1;
             }
         }

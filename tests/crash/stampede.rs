@@ -1,6 +1,7 @@
 //! Many twins of many tasks at once, on many processes: each task is handed over once.
 
 use std::{
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -56,6 +57,7 @@ async fn stampede(name: &str, backend: Backend, processes: usize) {
     let store = Store::new(backend).await;
     let journal = Journal::new("warn");
     let arguments = ["--handler-delay".into(), "10ms".into()];
+    allow_many_connections();
     let mut receivers = Vec::new();
     for _ in 0..processes {
         receivers.push(Receiver::start(&store, &arguments, &journal).await);
@@ -111,36 +113,35 @@ async fn twins(clients: &[Connections], task: &str) {
     }
 }
 
-/// To one process. HTTP/2, so that two thousand requests at a time need no more descriptors than a
-/// process may have.
+/// To one process, over a connection for each request that is under way.
 struct Connections {
     url: String,
-    clients: Vec<Client<HttpConnector, Full<Bytes>>>,
-    next: AtomicUsize,
+    client: Client<HttpConnector, Full<Bytes>>,
 }
 
 impl Connections {
-    /// Each takes 200 requests at a time, so that none has to wait for another to be answered.
-    const EACH: usize = TASKS_AT_A_TIME * TWINS / 200 + 1;
-
     fn to(receiver: &Receiver) -> Self {
-        let client = |_| {
-            let mut builder = Client::builder(TokioExecutor::new());
-            builder.http2_only(true).build_http()
-        };
         Self {
             url: format!("http://{}/", receiver.addr),
-            clients: (0..Self::EACH).map(client).collect(),
-            next: AtomicUsize::new(0),
+            client: Client::builder(TokioExecutor::new()).build_http(),
         }
     }
 
     async fn send(&self, callback: &Callback) -> StatusCode {
-        let client = &self.clients[self.next.fetch_add(1, SeqCst) % self.clients.len()];
-        let response = client.request(callback.request_to(&self.url)).await;
+        let response = self.client.request(callback.request_to(&self.url)).await;
         let response = response.unwrap();
         let status = response.status();
         response.into_body().collect().await.unwrap();
         status
     }
+}
+
+/// Two thousand connections need more descriptors than some systems give at first. The receivers
+/// inherit them.
+fn allow_many_connections() {
+    let process = std::process::id().to_string();
+    let arguments = ["--nofile=8192:", "--pid", &process];
+    let raised = Command::new("prlimit").args(arguments).status();
+    let raised = raised.expect("prlimit, of util-linux");
+    assert!(raised.success(), "this test needs 8192 file descriptors");
 }

@@ -121,11 +121,13 @@ async fn campaign(name: &str, backend: Backend, kills: usize, in_transaction: bo
 
     let outcome = Outcome::of(&pair, &deliveries);
     pair.done_stays_done(&deliveries).await;
+    let mut effects = "";
     if in_transaction {
         pair.effects_are_exactly_once(&deliveries).await;
+        effects = ", no effect twice and none missing";
     }
     println!(
-        "kill -9, {name}: SEED={seed}, {kills} kills, {outcome}, {:.0?}",
+        "kill -9, {name}: SEED={seed}, {kills} kills, {outcome}{effects}, {:.0?}",
         began.elapsed()
     );
     assert!(outcome.takeovers > 0, "somebody must have taken over");

@@ -498,14 +498,14 @@ async fn f09_each_way_to_leave_while_the_handler_runs_lets_it_end() {
             }
         });
         let it = Setup::over(None, handler, seen);
-        let impatient = ServiceBuilder::new().timeout(ms(20));
+        let impatient = ServiceBuilder::new().timeout(ms(500));
         let impatient = Arc::new(Server::over(impatient.service(it.receiver.clone())).await);
         let server = Arc::new(Server::over(it.receiver.clone()).await);
         let callback = Callback::success("task", "voice");
         let client = tokio::spawn({
             let (server, callback) = (Arc::clone(&server), callback.clone());
             let impatient = Arc::clone(&impatient);
-            async move { peer.send(&server, &impatient, &callback, ms(20)).await }
+            async move { peer.send(&server, &impatient, &callback, ms(500)).await }
         });
         starts.recv().await.unwrap();
         if peer != Peer::Stays {

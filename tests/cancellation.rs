@@ -419,8 +419,9 @@ impl Peer {
             }
             Self::IsAborted => {
                 sleep(after).await;
+                // One that is not accepted yet lives on and is answered.
                 server.abort(stream.local_addr().unwrap());
-                let _ = stream.read_to_end(&mut Vec::new()).await;
+                read_some(&mut stream).await;
             }
             Self::ResetsStream => {}
         }

@@ -17,13 +17,13 @@ use super::{Claim, DedupStore, Held, Owner, Record, Settled, SlotKey};
 /// ```
 /// use suno_callback::store::{AnyStore, MemoryStore};
 ///
-/// fn open(url: &str) -> AnyStore {
+/// fn open(url: &str) -> Result<AnyStore, String> {
 ///     match url {
-///         "memory" => AnyStore::new(MemoryStore::default()),
-///         _ => unimplemented!("the application's other backends"),
+///         "memory" => Ok(AnyStore::new(MemoryStore::default())),
+///         other => Err(format!("{other} is no store")),
 ///     }
 /// }
-/// # let _ = open("memory");
+/// # assert!(open("memory").is_ok() && open("tape").is_err());
 /// ```
 #[derive(Clone)]
 pub struct AnyStore(Arc<dyn ErasedStore>);

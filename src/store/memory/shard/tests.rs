@@ -1,5 +1,5 @@
 use super::*;
-use crate::random;
+use crate::{random, shards::Shards};
 
 const LEASE: Duration = Duration::from_secs(5);
 

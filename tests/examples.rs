@@ -2,6 +2,10 @@
 #![cfg(all(feature = "axum", feature = "tracing"))]
 
 mod common;
+#[cfg(feature = "client")]
+#[allow(dead_code)] // other tests ask it for more
+#[path = "common/fake_api.rs"]
+mod fake_api;
 #[path = "common/program.rs"]
 mod program;
 
@@ -199,4 +203,76 @@ fn wrong_usage_is_explained_and_exits_2() {
         assert!(!output.stderr.is_empty());
     }
     assert_eq!(output(&mut example("send")).status.code(), Some(2));
+}
+
+#[cfg(feature = "client")]
+mod confirming {
+    use std::process::Command;
+
+    use crate::{
+        common::{Callback, post},
+        fake_api::{self, FakeApi},
+        program::{From, Lines, Server, example, output},
+    };
+    use http::StatusCode;
+
+    fn receiver(base_url: &str) -> Command {
+        let mut command = example("receiver");
+        command.args([
+            "--listen",
+            "127.0.0.1:0",
+            "--path",
+            "/",
+            "--confirm",
+            base_url,
+        ]);
+        command.env("SUNO_API_KEY", fake_api::API_KEY);
+        command
+    }
+
+    async fn start(api: &FakeApi) -> (Server, Lines) {
+        Server::start(&mut receiver(&api.serve().await), From::Stderr)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_receiver_that_confirms_hands_over_the_record_and_not_the_claim() {
+        let api = FakeApi::default();
+        api.succeed("task", "voice_of_the_record");
+        let (server, mut lines) = start(&api).await;
+        let forged = Callback::success("task", "voice_of_a_forger");
+        assert_eq!(post(server.addr, &forged).await.0, StatusCode::OK);
+        let event = lines.next_event();
+        assert_eq!(event["voiceId"], "voice_of_the_record");
+        assert_eq!(event["trust"], "confirmed");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_could_not_be_confirmed_is_polled_until_the_record_is_there() {
+        let api = FakeApi::default();
+        api.progress("task", "wait_processing");
+        let (server, mut lines) = start(&api).await;
+        let early = Callback::success("task", "voice");
+        let (status, _) = post(server.addr, &early).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        api.succeed("task", "voice");
+        let event = lines.next_event();
+        assert_eq!(
+            (&event["voiceId"], &event["via"]),
+            (&"voice".into(), &"poll".into())
+        );
+        assert_eq!(
+            post(server.addr, &early).await.0,
+            StatusCode::OK,
+            "its duplicate"
+        );
+    }
+
+    #[test]
+    fn without_an_api_key_a_receiver_that_confirms_says_so_and_exits_2() {
+        let mut command = receiver("http://127.0.0.1:1");
+        let output = output(command.env_remove("SUNO_API_KEY"));
+        assert_eq!(output.status.code(), Some(2));
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains("SUNO_API_KEY is not set"), "{text}");
+    }
 }

@@ -3,7 +3,6 @@
 
 mod common;
 #[cfg(feature = "client")]
-#[allow(dead_code)] // other tests ask it for more
 #[path = "common/fake_api.rs"]
 mod fake_api;
 #[path = "common/program.rs"]

@@ -162,7 +162,8 @@ pub(crate) struct Permit(Drain);
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if self.0.0.active.fetch_sub(1, SeqCst) == 1 {
+        // Only a closed drain is waited for, and it was closed before anybody looked at the count.
+        if self.0.0.active.fetch_sub(1, SeqCst) == 1 && self.0.is_closed() {
             self.0.0.changed.notify_waiters();
         }
     }

@@ -137,7 +137,7 @@ impl KeyRing {
         let mut chosen = 0_u32;
         for (number, key) in (1_u32..).zip(self.iter()) {
             let tag = key.tag(task_id, timestamp.as_bytes());
-            chosen.conditional_assign(&number, tag.ct_eq(&signature.0));
+            chosen.conditional_assign(&number, words(&tag).ct_eq(&words(&signature.0)));
         }
         let index = usize::try_from(chosen).ok()?.checked_sub(1)?;
         self.iter().nth(index).map(|key| &key.label)
@@ -146,6 +146,17 @@ impl KeyRing {
     fn iter(&self) -> impl Iterator<Item = &SigningKey> {
         std::iter::once(&self.first).chain(&self.more)
     }
+}
+
+/// The bytes of a tag as words: as constant in time when they are compared, in an eighth of the
+/// steps.
+fn words(tag: &[u8; 32]) -> [u64; 4] {
+    let (chunks, _) = tag.as_chunks();
+    let mut words = [0; 4];
+    for (word, bytes) in words.iter_mut().zip(chunks) {
+        *word = u64::from_ne_bytes(*bytes);
+    }
+    words
 }
 
 /// The value of `X-Webhook-Signature`: 44 characters of canonical base64, decoded.

@@ -231,6 +231,7 @@ pub enum Settled {
 /// The layer derives it with SHA-256 from the namespace, the kind of the callback, the task and
 /// the milestone, so that a backend needs no opinion on lengths or characters.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(align(8))] // moved in words, also within enums
 pub struct SlotKey([u8; 32]);
 
 impl SlotKey {
@@ -254,6 +255,7 @@ impl fmt::Debug for SlotKey {
 
 /// Who claims: 16 opaque bytes, unique to one process and one claim.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(align(8))]
 pub struct Owner([u8; 16]);
 
 impl Owner {
@@ -314,6 +316,7 @@ impl Held {
 
 /// What a done slot keeps: at most 64 bytes that only the layer understands.
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(align(8))]
 pub struct Record {
     len: u8,
     bytes: [u8; Self::MAX_LEN],

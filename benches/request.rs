@@ -148,7 +148,9 @@ fn layer() -> SunoCallbackLayer<MemoryStore> {
 }
 
 fn layered_router() -> Router {
-    Router::new().route("/voice", post(extracted).layer(layer()))
+    Router::new()
+        .route("/voice", post(extracted).layer(layer()))
+        .with_state(())
 }
 
 /// The handler that one writes by hand: typed, verified, deduplicated, and no more.
@@ -216,7 +218,9 @@ fn by_hand_router() -> Router {
 }
 
 fn bare_router() -> Router {
-    Router::new().route("/voice", post(async || {}))
+    Router::new()
+        .route("/voice", post(async || {}))
+        .with_state(())
 }
 
 // ---- measuring

@@ -29,6 +29,7 @@ pub(crate) struct Grant {
 
 /// The answer to an event that needs no handler, or cannot have one now.
 #[derive(Clone, Copy, Debug)]
+#[repr(align(8))]
 pub(crate) enum Answer {
     Received(Disposition),
     Refused(Rejection),

@@ -145,7 +145,7 @@ impl Confirmer {
 
     /// The question about this task that is open or was just answered, or a new one.
     fn question(&self, claimed: &VoiceEvent, budget: Duration) -> Arc<Question> {
-        let subject = (claimed.kind(), claimed.task_id().unshared());
+        let subject = (claimed.kind(), claimed.task_id().clone());
         let mut questions = self
             .questions
             .lock()

@@ -150,7 +150,7 @@ impl Watchlist {
         let mut state = self.state();
         let watched = state.watches.len();
         let stopped = state.stopped;
-        match state.watches.entry(task.unshared()) {
+        match state.watches.entry(task.clone()) {
             _ if stopped => listener.tell(task, Watched::Stopped),
             Entry::Occupied(mut entered) => entered.get_mut().listen(listener),
             Entry::Vacant(_) if watched >= self.0.pace.tasks => {

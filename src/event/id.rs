@@ -1,12 +1,11 @@
-use std::{borrow::Borrow, fmt, sync::Arc};
+use std::{borrow::Borrow, fmt};
 
 use super::text::Text;
 
 /// The id of a task: 1 to 256 bytes without control characters, otherwise opaque.
 ///
 /// In a [`VoiceEvent`](crate::VoiceEvent) it is the very id whose signature was verified. Cheap to
-/// clone; it shares memory with the event, so an application that keeps ids for long keeps
-/// [`String`]s of them.
+/// clone.
 ///
 /// # Example
 ///
@@ -31,12 +30,11 @@ impl TaskId {
     ///
     /// [`InvalidTaskId`] when it is empty, longer than [`TaskId::MAX_LEN`] bytes, or has a control
     /// character.
-    pub fn new(id: impl Into<Arc<str>>) -> Result<Self, InvalidTaskId> {
-        let id = id.into();
-        if Self::is_valid(&id) {
-            Ok(Self(id.into()))
-        } else {
-            Err(InvalidTaskId)
+    pub fn new(id: impl AsRef<str>) -> Result<Self, InvalidTaskId> {
+        let id = id.as_ref();
+        match Self::is_valid(id) {
+            true => Ok(Self::from_valid(id)),
+            false => Err(InvalidTaskId),
         }
     }
 
@@ -45,24 +43,19 @@ impl TaskId {
         self.0.as_str()
     }
 
-    /// The same id in memory of its own: for maps that outlive the event.
-    pub(crate) fn unshared(&self) -> Self {
-        Self(Arc::<str>::from(self.as_str()).into())
-    }
-
     pub(super) fn is_valid(id: &str) -> bool {
         (1..=Self::MAX_LEN).contains(&id.len()) && !id.contains(char::is_control)
     }
 
     /// Wraps what [`TaskId::is_valid`] has seen.
-    pub(super) fn from_valid(id: Text) -> Self {
-        Self(id)
+    pub(super) fn from_valid(id: &str) -> Self {
+        Self(id.into())
     }
 }
 
 /// The id of a voice: neither empty nor the word `fail`, otherwise opaque.
 ///
-/// It may equal the task's id; that is normal. Cheap to clone, and shares memory with its event.
+/// It may equal the task's id; that is normal. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct VoiceId(Text);
 
@@ -76,9 +69,8 @@ impl VoiceId {
         !id.is_empty() && id != "fail"
     }
 
-    /// Wraps what [`VoiceId::is_valid`] has seen.
-    pub(super) fn from_valid(id: Text) -> Self {
-        Self(id)
+    pub(super) fn parse(id: &str) -> Option<Self> {
+        Self::is_valid(id).then(|| Self(id.into()))
     }
 }
 

@@ -7,7 +7,7 @@ mod status;
 mod text;
 mod value;
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, fmt, ops::Range, sync::Arc};
 
 pub use self::id::{InvalidTaskId, TaskId, VoiceId};
 pub use self::outcome::{Failure, Inconsistency, VoiceOutcome};
@@ -17,7 +17,7 @@ pub(crate) use self::outcome::{Code, Meaning};
 pub(crate) use self::parse::Claims;
 pub(crate) use self::text::Escaped;
 
-use self::{outcome::Evidence, parse::Field, text::Text, value::Value};
+use self::{outcome::Evidence, parse::Field};
 
 /// One event in the life of a voice: cheap to clone.
 ///
@@ -48,11 +48,11 @@ struct Inner {
     status: VoiceStatus,
     task_id: TaskId,
     voice_id: Option<VoiceId>,
-    phrase: Option<Text>,
+    phrase: Option<Part>,
     error_code: Option<i64>,
-    error_message: Option<Text>,
-    /// What was parsed; every text above is a part of it, unless it was written in escapes.
-    body: Arc<str>,
+    error_message: Option<Part>,
+    /// What was parsed, in memory of its own: it outlives the connection's read buffer.
+    body: Box<str>,
 }
 
 impl VoiceEvent {
@@ -94,18 +94,18 @@ impl VoiceEvent {
             key_repeated: claims.content_key_repeated(),
         };
         let meaning = evidence.meaning();
-        let parts = Parts::of(body);
+        let part = |field| Part::of(body, claims.get(field).as_cow()?);
         Self(Arc::new(Inner {
             kind,
             meaning,
             code,
-            task_id: TaskId::from_valid(parts.text(claims.id())),
-            voice_id: parts.voice_id(claims.get(Field::VoiceId)),
-            phrase: parts.non_empty(claims.get(Field::Phrase)),
+            task_id: TaskId::from_valid(claims.task_id()),
+            voice_id: VoiceId::parse(text(Field::VoiceId)),
+            phrase: part(Field::Phrase),
             error_code: claims.get(Field::ErrorCode).as_whole(),
-            error_message: parts.non_empty(claims.get(Field::ErrorMessage)),
+            error_message: part(Field::ErrorMessage),
             status,
-            body: parts.body,
+            body: body.into(),
         }))
     }
 
@@ -126,9 +126,9 @@ impl VoiceEvent {
 
     /// What the event means.
     pub fn outcome(&self) -> VoiceOutcome<'_> {
-        match (self.0.meaning, &self.0.voice_id, &self.0.phrase) {
+        match (self.0.meaning, self.voice_id(), self.validate_info()) {
             (Meaning::Ready, Some(voice_id), _) => VoiceOutcome::Ready(voice_id),
-            (Meaning::PhraseReady, _, Some(phrase)) => VoiceOutcome::PhraseReady(phrase.as_str()),
+            (Meaning::PhraseReady, _, Some(phrase)) => VoiceOutcome::PhraseReady(phrase),
             (Meaning::Failed, ..) => VoiceOutcome::Failed(Failure(self)),
             (Meaning::Inconsistent(why), ..) => VoiceOutcome::Inconsistent(why),
             (Meaning::Pending | Meaning::Ready | Meaning::PhraseReady, ..) => VoiceOutcome::Pending,
@@ -160,7 +160,7 @@ impl VoiceEvent {
 
     /// `validateInfo`, the phrase to be sung, where it is not empty.
     pub fn validate_info(&self) -> Option<&str> {
-        self.0.phrase.as_ref().map(Text::as_str)
+        self.part(self.0.phrase.as_ref())
     }
 
     /// `errorCode`, where it is a whole number.
@@ -170,12 +170,16 @@ impl VoiceEvent {
 
     /// `errorMessage`, where it is not empty. Hostile until confirmed: escape it.
     pub fn error_message(&self) -> Option<&str> {
-        self.0.error_message.as_ref().map(Text::as_str)
+        self.part(self.0.error_message.as_ref())
     }
 
     /// The JSON that this event was read from.
     pub fn body(&self) -> &str {
         &self.0.body
+    }
+
+    fn part<'a>(&'a self, part: Option<&'a Part>) -> Option<&'a str> {
+        part.map(|part| part.as_str(&self.0.body))
     }
 
     pub(crate) fn meaning(&self) -> Meaning {
@@ -246,41 +250,32 @@ impl fmt::Display for InvalidEvent {
 
 impl std::error::Error for InvalidEvent {}
 
-/// Makes texts that share one copy of the body, which outlives the connection's read buffer.
-struct Parts<'a> {
-    source: &'a str,
-    body: Arc<str>,
+/// A text of the body that is not empty.
+enum Part {
+    /// It stands there as it is.
+    Within(Range<usize>),
+    /// It was written in escapes.
+    Unescaped(Box<str>),
 }
 
-impl<'a> Parts<'a> {
-    fn of(source: &'a str) -> Self {
-        Self {
-            source,
-            body: source.into(),
+impl Part {
+    fn of(body: &str, text: &Cow<'_, str>) -> Option<Self> {
+        if text.is_empty() {
+            return None;
         }
-    }
-
-    fn text(&self, text: Option<&Cow<'_, str>>) -> Text {
-        match text {
-            Some(Cow::Borrowed(part)) => {
-                let start = part
-                    .as_ptr()
-                    .addr()
-                    .wrapping_sub(self.source.as_ptr().addr());
-                Text::within(&self.body, start, part.len())
+        Some(match text {
+            Cow::Borrowed(part) => {
+                let start = part.as_ptr().addr().wrapping_sub(body.as_ptr().addr());
+                Self::Within(start..start.saturating_add(part.len()))
             }
-            Some(Cow::Owned(unescaped)) => Text::from(Arc::from(unescaped.as_str())),
-            None => Text::from(Arc::from("")),
+            Cow::Owned(unescaped) => Self::Unescaped(unescaped.as_str().into()),
+        })
+    }
+
+    fn as_str<'a>(&'a self, body: &'a str) -> &'a str {
+        match self {
+            Self::Within(range) => body.get(range.clone()).unwrap_or_default(),
+            Self::Unescaped(text) => text,
         }
-    }
-
-    fn non_empty(&self, value: &Value<'_>) -> Option<Text> {
-        let text = value.as_cow().filter(|text| !text.is_empty())?;
-        Some(self.text(Some(text)))
-    }
-
-    fn voice_id(&self, value: &Value<'_>) -> Option<VoiceId> {
-        let text = value.as_cow().filter(|text| VoiceId::is_valid(text))?;
-        Some(VoiceId::from_valid(self.text(Some(text))))
     }
 }

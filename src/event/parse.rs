@@ -38,7 +38,7 @@ impl<'a> Claims<'a> {
         self.id().map_or("", |id| id)
     }
 
-    pub(super) fn id(&self) -> Option<&Cow<'a, str>> {
+    fn id(&self) -> Option<&Cow<'a, str>> {
         self.ids().find_map(Value::as_cow)
     }
 

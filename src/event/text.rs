@@ -4,36 +4,38 @@ use std::{
     sync::Arc,
 };
 
-/// A part of a shared string. Cheap to clone.
+/// A text in memory of its own. Cheap to clone: the lengths that ids have need no allocation.
 #[derive(Clone)]
-pub(crate) struct Text {
-    whole: Arc<str>,
-    start: usize,
-    end: usize,
+pub(crate) enum Text {
+    Short { len: u8, bytes: [u8; Text::SHORT] },
+    Long(Arc<str>),
 }
 
 impl Text {
-    /// The text at this place of `whole`; empty where that is no place.
-    pub(super) fn within(whole: &Arc<str>, start: usize, len: usize) -> Self {
-        Self {
-            whole: Arc::clone(whole),
-            start,
-            end: start.saturating_add(len),
-        }
+    /// A UUID has 36 bytes.
+    const SHORT: usize = 38;
+
+    fn short(text: &str) -> Option<Self> {
+        let mut bytes = [0; Self::SHORT];
+        let len = u8::try_from(text.len()).ok()?;
+        bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        Some(Self::Short { len, bytes })
     }
 
     pub(crate) fn as_str(&self) -> &str {
-        self.whole.get(self.start..self.end).unwrap_or_default()
+        match self {
+            Self::Short { len, bytes } => {
+                let text = bytes.get(..usize::from(*len)).unwrap_or_default();
+                str::from_utf8(text).unwrap_or_default() // a text went in
+            }
+            Self::Long(text) => text,
+        }
     }
 }
 
-impl From<Arc<str>> for Text {
-    fn from(whole: Arc<str>) -> Self {
-        Self {
-            start: 0,
-            end: whole.len(),
-            whole,
-        }
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        Self::short(text).unwrap_or_else(|| Self::Long(text.into()))
     }
 }
 

@@ -121,7 +121,8 @@ impl<D> Pipeline<D> {
         began: Instant,
     ) -> Result<Arrival, Rejection> {
         let body = std::str::from_utf8(body).map_err(|_| InvalidEvent::NotJson)?;
-        let claims = Claims::parse(body)?;
+        let mut claims = Claims::default();
+        claims.read(body)?;
         let origin = self.origin(proof, &claims)?;
         let event = VoiceEvent::new(self.kind, &claims, body);
         let deadline = began + self.times.reply_deadline;

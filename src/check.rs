@@ -3,13 +3,14 @@
 use tokio::time::Instant;
 
 use crate::{
+    arrival::Arrival,
     claim::Answer,
     confirm::{Confirmer, Unconfirmed},
     delivery::{Trust, Via},
     event::{Meaning, VoiceEvent},
     milestone::Memory,
     panic,
-    pipeline::{Arrival, Pipeline},
+    pipeline::Pipeline,
     rejection::Rejection,
     reply::Disposition,
     store::{DedupStore, Record, SlotKey},

@@ -1,17 +1,17 @@
 //! The steps `(confirm) -> claim`: who handles this event, if anybody has to.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use http::Response;
 use tokio::time::sleep;
 
 use crate::{
+    arrival::{Arrival, Grant},
     conflict::Conflict,
-    delivery::{self, Delivery},
     event::Meaning,
     milestone::Memory,
     panic,
-    pipeline::{Arrival, Pipeline},
+    pipeline::Pipeline,
     random,
     rejection::Rejection,
     reply::{self, Disposition, ResponseBody},
@@ -20,12 +20,6 @@ use crate::{
     trace,
     twins::{Lead, Left, Turn},
 };
-
-/// The right to run the handler for one event.
-pub(crate) struct Grant {
-    pub(crate) delivery: Delivery,
-    pub(crate) lead: Lead,
-}
 
 /// The answer to an event that needs no handler, or cannot have one now.
 #[derive(Clone, Copy, Debug)]
@@ -45,21 +39,20 @@ impl Answer {
 }
 
 impl<D: DedupStore> Pipeline<D> {
-    /// Decides about an event. Nothing is held before the grant is returned, so dropping the future
-    /// costs at most one lease: that of a claim whose answer was under way.
-    pub(crate) async fn decide(&self, arrival: &Arc<Arrival>) -> Result<Grant, Answer> {
+    /// Decides about an event. Nothing is held before it is granted, so dropping the future costs at
+    /// most one lease: that of a claim whose answer was under way.
+    pub(crate) async fn decide(&self, arrival: &Arrival) -> Result<Lead, Answer> {
         self.check(arrival).await?;
         let (lead, held) = self.claim(arrival).await?;
-        let delivery = Delivery(Arc::new(delivery::Shared {
+        arrival.grant(Grant {
             slot: *lead.slot(),
             held,
             record: arrival.memory().to_record(),
             retain: self.retention(arrival.event().meaning()),
-            arrival: Arc::clone(arrival),
             #[cfg(feature = "postgres")]
             ledger: crate::store::postgres::Ledger::of(&*self.store),
-        }));
-        Ok(Grant { delivery, lead })
+        });
+        Ok(lead)
     }
 
     fn retention(&self, meaning: Meaning) -> Duration {

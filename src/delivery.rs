@@ -1,7 +1,7 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{
-    pipeline::Arrival,
+    arrival::Arrival,
     store::{Held, Record, SlotKey},
 };
 
@@ -21,80 +21,60 @@ use crate::{
 /// # let _ = may_charge;
 /// ```
 #[derive(Clone)]
-pub struct Delivery(pub(crate) Arc<Shared>);
-
-pub(crate) struct Shared {
-    pub(crate) slot: SlotKey,
-    pub(crate) held: Held,
-    pub(crate) record: Record,
-    pub(crate) retain: Duration,
-    pub(crate) arrival: Arc<Arrival>,
-    #[cfg(feature = "postgres")]
-    pub(crate) ledger: Option<crate::store::postgres::Ledger>,
-}
-
-/// Where an event comes from.
-#[derive(Clone, Debug)]
-pub(crate) struct Origin {
-    pub(crate) trust: Trust,
-    pub(crate) via: Via,
-    pub(crate) key_label: Option<Arc<str>>,
-    /// Unix seconds.
-    pub(crate) signed_at: Option<u64>,
-}
+pub struct Delivery(pub(crate) Arc<Arrival>);
 
 impl Delivery {
     /// 1 for the first run of the handler for this event. More says that an earlier one failed, or
     /// that its process died: then its effects may exist.
     pub fn attempt(&self) -> u32 {
-        self.0.held.attempt()
+        self.0.granted().held.attempt()
     }
 
     /// Grows with every run for the same event. A database that keeps the highest fence per task
     /// can refuse a handler that was paused while another took over.
     pub fn fence(&self) -> i64 {
-        self.0.held.fence()
+        self.0.granted().held.fence()
     }
 
     /// How far the event can be trusted.
     pub fn trust(&self) -> Trust {
-        self.0.arrival.trust()
+        self.0.trust()
     }
 
     /// Whether the provider called, or we asked.
     pub fn via(&self) -> Via {
-        self.0.arrival.via()
+        self.0.via()
     }
 
     /// The label of the key that verified the signature.
     pub fn key_label(&self) -> Option<&str> {
-        self.0.arrival.key_label()
+        self.0.key_label()
     }
 
     /// When the provider signed the request, in Unix seconds.
     pub fn signed_at(&self) -> Option<u64> {
-        self.0.arrival.signed_at()
+        self.0.signed_at()
     }
 
     /// The slot of the event: a key for effects that must happen once outside of any transaction.
     pub fn slot(&self) -> &SlotKey {
-        &self.0.slot
+        &self.0.granted().slot
     }
 
     /// The claim under which the handler runs. With [`Delivery::record`] it is what a
     /// [`commit`](crate::DedupStore::commit) in a transaction of the handler's own needs.
     pub fn held(&self) -> &Held {
-        &self.0.held
+        &self.0.granted().held
     }
 
     /// What the layer will commit when the handler has succeeded.
     pub fn record(&self) -> &Record {
-        &self.0.record
+        &self.0.granted().record
     }
 
     /// How long the layer will ask the store to keep it.
     pub fn retain(&self) -> Duration {
-        self.0.retain
+        self.0.granted().retain
     }
 }
 

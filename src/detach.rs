@@ -1,13 +1,13 @@
 use std::{
     future::Future,
     pin::Pin,
-    sync::{Arc, atomic::Ordering::Acquire},
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use tokio::runtime::Handle;
 
-use crate::pipeline::Arrival;
+use crate::arrival::Arrival;
 
 /// The handling of an event, polled in place for as long as somebody does.
 ///
@@ -47,7 +47,7 @@ impl<T> Detachable<T> {
     }
 
     pub(crate) fn is_granted(&self) -> bool {
-        self.arrival.granted.load(Acquire)
+        self.arrival.is_granted()
     }
 
     pub(crate) fn arrival(&self) -> &Arrival {

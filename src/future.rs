@@ -14,12 +14,13 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 use crate::{
+    arrival::Arrival,
     body::ReadBody,
     caller::BoxCaller,
     claim::Answer,
     detach::Detachable,
     gate::Proof,
-    pipeline::{Arrival, Pipeline},
+    pipeline::Pipeline,
     rejection::Rejection,
     reply::{self, ResponseBody},
     store::DedupStore,

@@ -5,7 +5,7 @@ use std::{
     convert::Infallible,
     future::{pending, poll_fn},
     pin::pin,
-    sync::{Arc, atomic::Ordering::Release},
+    sync::Arc,
     task::Poll,
 };
 
@@ -18,23 +18,24 @@ use tokio::{
 };
 
 use crate::{
+    arrival::Arrival,
     caller::{BoxCaller, HandlerRequest},
-    claim::Grant,
     delivery::{Delivery, Trust, Via},
     drain::Permit,
     panic::Panicked,
-    pipeline::{Arrival, Pipeline},
+    pipeline::Pipeline,
     rejection::Rejection,
     reply::{self, Disposition, ResponseBody},
     store::{DedupStore, Settled},
     timer::{Alarm, Backoff, by},
     trace,
+    twins::Lead,
 };
 
 impl<D: DedupStore> Pipeline<D> {
     /// (confirm) -> claim -> inner service -> commit | release -> reply
     ///
-    /// Once [`Arrival::granted`] is set it must be polled to its end; whoever cannot do that moves it
+    /// Once [`Arrival::is_granted`] it must be polled to its end; whoever cannot do that moves it
     /// to a task.
     pub(crate) async fn run<H, E>(
         self: Arc<Self>,
@@ -42,21 +43,23 @@ impl<D: DedupStore> Pipeline<D> {
         mut caller: BoxCaller<H, E>,
     ) -> Result<Response<ResponseBody<H>>, E> {
         let permit = self.drain.permit();
-        let grant = match self.decide(&arrival).await {
-            Ok(grant) => grant,
+        let lead = match self.decide(&arrival).await {
+            Ok(lead) => lead,
             Err(answer) => {
                 trace::answered(&arrival, answer);
                 return Ok(answer.reply());
             }
         };
-        arrival.granted.store(true, Release);
         let granted = Instant::now();
+        let delivery = Delivery(arrival);
         if let Some(request) = caller.as_mut().request_mut() {
-            prepare(request, &grant.delivery);
+            prepare(request, &delivery);
         }
-        let ended = self.drive(&grant, granted, caller).await;
-        let how = self.settle(grant, permit, ended.is_success()).await;
-        trace::handled(&arrival, how, ended.stopped(), granted);
+        let ended = self.drive(&delivery, granted, caller).await;
+        let how = self
+            .settle(&delivery, lead, permit, ended.is_success())
+            .await;
+        trace::handled(&delivery.0, how, ended.stopped(), granted);
         ended.reply(how)
     }
 
@@ -64,7 +67,7 @@ impl<D: DedupStore> Pipeline<D> {
     /// slower one is set up in the same poll that found it pending.
     async fn drive<H, E>(
         &self,
-        grant: &Grant,
+        delivery: &Delivery,
         granted: Instant,
         mut caller: BoxCaller<H, E>,
     ) -> Ended<H, E> {
@@ -82,7 +85,7 @@ impl<D: DedupStore> Pipeline<D> {
             }
             // A handler that takes all of its task's budget must leave the watch some.
             let watch =
-                watch.get_or_insert_with(|| Box::pin(unconstrained(self.watch(grant, granted))));
+                watch.get_or_insert_with(|| Box::pin(unconstrained(self.watch(delivery, granted))));
             watch.as_mut().poll(cx).map(Ended::Stopped)
         });
         let ended = ended.await;
@@ -91,8 +94,8 @@ impl<D: DedupStore> Pipeline<D> {
     }
 
     /// Renews the lease until the handler has to stop, and says why.
-    async fn watch(&self, grant: &Grant, granted: Instant) -> Rejection {
-        let mut heartbeat = pin!(self.heartbeat(grant, granted));
+    async fn watch(&self, delivery: &Delivery, granted: Instant) -> Rejection {
+        let mut heartbeat = pin!(self.heartbeat(delivery, granted));
         let mut ending = pin!(self.drain.ending());
         let mut cap = Alarm::at(granted + self.times.detached);
         poll_fn(|cx| {
@@ -109,20 +112,20 @@ impl<D: DedupStore> Pipeline<D> {
     }
 
     /// One try a beat. A beat that fails is no reason to stop: the commit decides.
-    async fn heartbeat(&self, grant: &Grant, granted: Instant) -> Infallible {
-        let it = &*grant.delivery.0;
+    async fn heartbeat(&self, delivery: &Delivery, granted: Instant) -> Infallible {
+        let it = delivery.0.granted();
         let lease = self.times.lease;
         // From the grant on: the first poll may have blocked the thread for longer than a beat.
         let mut due = granted + self.times.heartbeat;
         loop {
             sleep_until(due).await;
             if due.elapsed() > lease / 2 {
-                trace::heartbeat_late(&it.arrival, due.elapsed());
+                trace::heartbeat_late(&delivery.0, due.elapsed());
             }
             let renew = || self.store.renew(&it.slot, &it.held, lease);
             let end = || Instant::now() + self.times.store_operation;
             if let Some(Settled::Lost) = self.store_once("renew", end, renew).await {
-                trace::claim_lost(&grant.delivery);
+                trace::claim_lost(delivery);
                 return pending().await;
             }
             due = Instant::now() + self.times.heartbeat;
@@ -130,49 +133,65 @@ impl<D: DedupStore> Pipeline<D> {
     }
 
     /// commit | release
-    async fn settle(self: &Arc<Self>, grant: Grant, permit: Permit, success: bool) -> Disposition {
+    async fn settle(
+        self: &Arc<Self>,
+        delivery: &Delivery,
+        lead: Lead,
+        permit: Permit,
+        success: bool,
+    ) -> Disposition {
         if success {
-            return self.commit(grant, permit).await;
+            return self.commit(delivery, lead, permit).await;
         }
-        self.release(grant, permit).await;
+        self.release(delivery, lead, permit).await;
         Disposition::HandlerFailed
     }
 
     /// The handler has succeeded: whatever the store does now, the answer is 200.
-    async fn commit(self: &Arc<Self>, grant: Grant, permit: Permit) -> Disposition {
-        match self.commit_once(&grant).await {
-            Some(settled) => Self::committed(grant, settled),
-            None => Box::pin(self.defer_commit(grant, permit)).await,
+    async fn commit(
+        self: &Arc<Self>,
+        delivery: &Delivery,
+        lead: Lead,
+        permit: Permit,
+    ) -> Disposition {
+        match self.commit_once(delivery).await {
+            Some(settled) => Self::committed(delivery, lead, settled),
+            None => Box::pin(self.defer_commit(delivery, lead, permit)).await,
         }
     }
 
-    async fn commit_once(&self, grant: &Grant) -> Option<Settled> {
-        let it = &*grant.delivery.0;
+    async fn commit_once(&self, delivery: &Delivery) -> Option<Settled> {
+        let it = delivery.0.granted();
         let commit = || self.store.commit(&it.slot, &it.held, &it.record, it.retain);
-        let end = || self.patience(it.arrival.deadline);
+        let end = || self.patience(delivery.0.deadline);
         self.store_once("commit", end, commit).await
     }
 
-    fn committed(grant: Grant, settled: Settled) -> Disposition {
+    fn committed(delivery: &Delivery, lead: Lead, settled: Settled) -> Disposition {
         match settled {
             Settled::Applied => {
-                grant.lead.done(grant.delivery.0.record);
+                lead.done(*delivery.record());
                 Disposition::Accepted
             }
             Settled::Lost => {
-                trace::claim_lost(&grant.delivery);
+                trace::claim_lost(delivery);
                 Disposition::ClaimLost
             }
         }
     }
 
     /// Leaves the commit to a task, and waits for it as long as the answer may.
-    async fn defer_commit(self: &Arc<Self>, grant: Grant, permit: Permit) -> Disposition {
-        let deadline = grant.delivery.0.arrival.deadline;
-        let pipeline = Arc::clone(self);
+    async fn defer_commit(
+        self: &Arc<Self>,
+        delivery: &Delivery,
+        lead: Lead,
+        permit: Permit,
+    ) -> Disposition {
+        let (pipeline, delivery) = (Arc::clone(self), delivery.clone());
+        let deadline = delivery.0.deadline;
         let deferred = tokio::spawn(async move {
             let _permit = permit;
-            pipeline.commit_later(grant).await
+            pipeline.commit_later(&delivery, lead).await
         });
         let settled = by(deadline, deferred).await.and_then(Result::ok);
         settled.unwrap_or(Disposition::CommitDeferred)
@@ -183,12 +202,12 @@ impl<D: DedupStore> Pipeline<D> {
     /// they wait, and the commit is given up with the answer.
     ///
     /// [`Limits::deferred_commits`]: crate::Limits::deferred_commits
-    async fn commit_later(&self, grant: Grant) -> Disposition {
+    async fn commit_later(&self, delivery: &Delivery, lead: Lead) -> Disposition {
         let now = Instant::now();
-        let place = grant.lead.handled(grant.delivery.0.record);
+        let place = lead.handled(*delivery.record());
         let end = match place {
             Some(_) => now + self.times.detached,
-            None => (now + self.times.store_budget).max(grant.delivery.0.arrival.deadline),
+            None => (now + self.times.store_budget).max(delivery.0.deadline),
         };
         let mut backoff = Backoff::new(self.times.poll / 5, self.times.store_budget);
         let mut ending = pin!(self.drain.ending());
@@ -196,31 +215,31 @@ impl<D: DedupStore> Pipeline<D> {
         while !last && Instant::now() < end {
             let next = end.min(Instant::now() + backoff.pause());
             last = by(next, ending.as_mut()).await.is_some();
-            if let Some(settled) = self.commit_once(&grant).await {
-                return Self::committed(grant, settled);
+            if let Some(settled) = self.commit_once(delivery).await {
+                return Self::committed(delivery, lead, settled);
             }
         }
-        trace::commit_given_up(&grant.delivery);
+        trace::commit_given_up(delivery);
         Disposition::CommitDeferred
     }
 
     /// Gives the claim back, so that the next try runs at once. A release that fails costs the
     /// lease, so it is not worth more than the answer's deadline.
-    async fn release(self: &Arc<Self>, grant: Grant, permit: Permit) {
-        let it = &*grant.delivery.0;
-        let end = || self.patience(it.arrival.deadline);
+    async fn release(self: &Arc<Self>, delivery: &Delivery, lead: Lead, permit: Permit) {
+        let it = delivery.0.granted();
+        let end = || self.patience(delivery.0.deadline);
         let release = || self.store.release(&it.slot, &it.held);
         if self.store_once("release", end, release).await.is_none() {
-            Box::pin(self.defer_release(grant, permit)).await;
+            Box::pin(self.defer_release(delivery, lead, permit)).await;
         }
     }
 
-    async fn defer_release(self: &Arc<Self>, grant: Grant, permit: Permit) {
-        let deadline = grant.delivery.0.arrival.deadline;
-        let pipeline = Arc::clone(self);
+    async fn defer_release(self: &Arc<Self>, delivery: &Delivery, lead: Lead, permit: Permit) {
+        let (pipeline, delivery) = (Arc::clone(self), delivery.clone());
+        let deadline = delivery.0.deadline;
         let deferred = tokio::spawn(async move {
-            let _permit = permit;
-            let it = &*grant.delivery.0;
+            let _held = (permit, lead);
+            let it = delivery.0.granted();
             let end = Instant::now() + pipeline.times.store_budget;
             let release = || pipeline.store.release(&it.slot, &it.held);
             let _ = pipeline.store("release", end, release).await;
@@ -241,7 +260,7 @@ impl<D: DedupStore> Pipeline<D> {
 /// Gives the handler its event. Its request has the exact bytes that arrived, unless the provider's
 /// record replaced what they claim: then nothing of them reaches the handler.
 fn prepare(request: &mut HandlerRequest, delivery: &Delivery) {
-    let event = delivery.0.arrival.event();
+    let event = delivery.0.event();
     if delivery.via() == Via::Callback && delivery.trust() == Trust::Confirmed {
         let record = Bytes::copy_from_slice(event.body().as_bytes());
         if let Some(length) = request.headers_mut().get_mut(CONTENT_LENGTH) {

@@ -11,6 +11,7 @@
     clippy::indexing_slicing
 )]
 
+mod arrival;
 mod body;
 mod caller;
 mod check;

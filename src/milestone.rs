@@ -64,10 +64,12 @@ impl Namespace {
     }
 
     fn start(&self, event: &VoiceEvent, tag: Tag) -> Sha256 {
-        let id = event.task_id().as_str().as_bytes();
-        let len = u16::try_from(id.len()).unwrap_or(u16::MAX);
-        let hash = self.prefix.clone().chain_update(len.to_be_bytes());
-        hash.chain_update(id).chain_update([tag as u8])
+        let id = event.task_id().as_str();
+        let [high, low] = u16::try_from(id.len()).unwrap_or(u16::MAX).to_be_bytes();
+        let mut hash = self.prefix.clone();
+        hash.update([tag as u8, high, low]);
+        hash.update(id);
+        hash
     }
 
     /// What contradicts itself is told apart by what it claims; where a key is repeated, by the

@@ -1,22 +1,19 @@
 //! What all steps of a request share.
 
-use std::{
-    fmt,
-    future::Future,
-    sync::{Arc, OnceLock, atomic::AtomicBool},
-};
+use std::{fmt, future::Future, sync::Arc};
 
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 
 use crate::{
+    arrival::{Arrival, Origin},
     confirm::{Confirmer, Unconfirmed, UnconfirmedHook},
     conflict::ConflictHook,
-    delivery::{Origin, Trust, Via},
+    delivery::{Trust, Via},
     drain::Drain,
-    event::{CallbackKind, Claims, InvalidEvent, Meaning, VoiceEvent},
+    event::{CallbackKind, Claims, InvalidEvent, VoiceEvent},
     gate::{Credentials, Gate, Proof},
-    milestone::{Memory, Namespace},
+    milestone::Namespace,
     panic::{Guarded, Panicked},
     rejection::Rejection,
     store::DedupStore,
@@ -40,73 +37,6 @@ pub(crate) struct Pipeline<D> {
     pub(crate) unconfirmed: Unconfirmed,
     pub(crate) on_unconfirmed: Option<UnconfirmedHook>,
     pub(crate) on_conflict: Option<ConflictHook>,
-}
-
-/// A genuine event on its way, shared by everybody who has to do with it.
-#[derive(Debug)]
-pub(crate) struct Arrival {
-    claimed: VoiceEvent,
-    truth: OnceLock<VoiceEvent>,
-    origin: Origin,
-    /// Whether the claim on its slot is held: from then on its handling must not be dropped.
-    pub(crate) granted: AtomicBool,
-    pub(crate) began: Instant,
-    pub(crate) deadline: Instant,
-}
-
-impl Arrival {
-    pub(crate) fn new(
-        event: VoiceEvent,
-        origin: Origin,
-        began: Instant,
-        deadline: Instant,
-    ) -> Self {
-        Self {
-            claimed: event,
-            truth: OnceLock::new(),
-            origin,
-            granted: AtomicBool::new(false),
-            began,
-            deadline,
-        }
-    }
-
-    /// What is handed over: what the provider confirmed, or else what arrived.
-    pub(crate) fn event(&self) -> &VoiceEvent {
-        self.truth.get().unwrap_or(&self.claimed)
-    }
-
-    /// Replaces what arrived by what the provider says.
-    pub(crate) fn confirm(&self, truth: VoiceEvent) {
-        let _ = self.truth.set(truth); // the question is asked once
-    }
-
-    pub(crate) fn trust(&self) -> Trust {
-        match self.truth.get() {
-            Some(_) => Trust::Confirmed,
-            None => self.origin.trust,
-        }
-    }
-
-    pub(crate) fn via(&self) -> Via {
-        self.origin.via
-    }
-
-    pub(crate) fn key_label(&self) -> Option<&str> {
-        self.origin.key_label.as_deref()
-    }
-
-    pub(crate) fn signed_at(&self) -> Option<u64> {
-        self.origin.signed_at
-    }
-
-    pub(crate) fn is_success(&self) -> bool {
-        self.event().meaning() == Meaning::Ready
-    }
-
-    pub(crate) fn memory(&self) -> Memory {
-        Memory::of(self.event(), self.signed_at(), self.trust())
-    }
 }
 
 impl<D> Pipeline<D> {

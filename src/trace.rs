@@ -17,7 +17,7 @@ mod on {
     use tracing::{debug, error, info, warn};
 
     use crate::{
-        claim::Answer, conflict::Conflict, delivery::Delivery, event::Escaped, pipeline::Arrival,
+        arrival::Arrival, claim::Answer, conflict::Conflict, delivery::Delivery, event::Escaped,
         rejection::Rejection, reply::Disposition,
     };
     #[cfg(feature = "client")]
@@ -145,7 +145,7 @@ mod on {
     }
 
     pub(crate) fn claim_lost(delivery: &Delivery) {
-        let task_id = Escaped(delivery.0.arrival.event().task_id().as_str());
+        let task_id = Escaped(delivery.0.event().task_id().as_str());
         let (fence, attempt) = (delivery.fence(), delivery.attempt());
         error!(
             target: TARGET,
@@ -157,7 +157,7 @@ mod on {
     }
 
     pub(crate) fn commit_given_up(delivery: &Delivery) {
-        let task_id = Escaped(delivery.0.arrival.event().task_id().as_str());
+        let task_id = Escaped(delivery.0.event().task_id().as_str());
         error!(
             target: TARGET,
             ?task_id,
@@ -215,7 +215,7 @@ mod off {
     use tower::BoxError;
 
     use crate::{
-        claim::Answer, conflict::Conflict, delivery::Delivery, pipeline::Arrival,
+        arrival::Arrival, claim::Answer, conflict::Conflict, delivery::Delivery,
         rejection::Rejection, reply::Disposition,
     };
     #[cfg(feature = "client")]

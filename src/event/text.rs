@@ -18,7 +18,9 @@ impl Text {
     fn short(text: &str) -> Option<Self> {
         let mut bytes = [0; Self::SHORT];
         let len = u8::try_from(text.len()).ok()?;
-        bytes.get_mut(..text.len())?.copy_from_slice(text.as_bytes());
+        bytes
+            .get_mut(..text.len())?
+            .copy_from_slice(text.as_bytes());
         Some(Self::Short { len, bytes })
     }
 

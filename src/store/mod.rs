@@ -235,6 +235,8 @@ pub enum Settled {
 pub struct SlotKey([u8; 32]);
 
 impl SlotKey {
+    pub(crate) const ZERO: Self = Self([0; 32]);
+
     /// The bytes to store under.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
@@ -286,6 +288,12 @@ pub struct Held {
 }
 
 impl Held {
+    pub(crate) const NONE: Self = Self {
+        owner: Owner([0; 16]),
+        fence: 0,
+        attempt: 0,
+    };
+
     /// Puts a claim together; stores call this.
     ///
     /// `fence` must grow with every acquisition of the slot. `attempt` counts acquisitions from 1.

@@ -32,6 +32,7 @@ mod gate;
 mod handle;
 mod layer;
 mod milestone;
+mod operation;
 mod panic;
 mod pipeline;
 mod random;

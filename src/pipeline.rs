@@ -1,9 +1,9 @@
 //! What all steps of a request share.
 
-use std::{fmt, future::Future, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::{
     arrival::{Arrival, Origin},
@@ -14,12 +14,8 @@ use crate::{
     event::{CallbackKind, Claims, InvalidEvent, VoiceEvent},
     gate::{Credentials, Gate, Proof},
     milestone::Namespace,
-    panic::{Guarded, Panicked},
     rejection::Rejection,
-    store::DedupStore,
-    timer::{Backoff, by, within},
     times::{Limits, Times},
-    trace,
     twins::Twins,
 };
 
@@ -98,70 +94,6 @@ impl<D> Pipeline<D> {
             key_label,
             signed_at,
         })
-    }
-}
-
-impl<D: DedupStore> Pipeline<D> {
-    const TRIES: usize = 3;
-
-    /// Tries a store operation up to three times. `None` when it failed or `end` came.
-    pub(crate) async fn store<T, F>(
-        &self,
-        name: &'static str,
-        end: Instant,
-        operation: impl Fn() -> F,
-    ) -> Option<T>
-    where
-        F: Future<Output = Result<T, D::Error>>,
-    {
-        let tried = self.store_once(name, || end, &operation).await;
-        if tried.is_some() {
-            return tried;
-        }
-        // Boxed, so that the way without a failure stays small.
-        Box::pin(self.store_again(name, end, operation)).await
-    }
-
-    async fn store_again<T, F>(
-        &self,
-        name: &'static str,
-        end: Instant,
-        operation: impl Fn() -> F,
-    ) -> Option<T>
-    where
-        F: Future<Output = Result<T, D::Error>>,
-    {
-        let rest = self.times.store_budget - self.times.store_operation;
-        let end = end.min(Instant::now() + rest);
-        let mut backoff = Backoff::new(rest / 30, rest / 10);
-        for _ in 1..Self::TRIES {
-            by(end, sleep(backoff.pause())).await?;
-            let tried = self.store_once(name, || end, &operation).await;
-            if tried.is_some() {
-                return tried;
-            }
-        }
-        None
-    }
-
-    /// Tries a store operation once. `None` when it failed, panicked, or was not answered in time.
-    pub(crate) async fn store_once<T, F>(
-        &self,
-        name: &'static str,
-        end: impl Fn() -> Instant,
-        operation: impl FnOnce() -> F,
-    ) -> Option<T>
-    where
-        F: Future<Output = Result<T, D::Error>>,
-    {
-        let guarded = Guarded::new(name, operation);
-        match within(self.times.store_operation, end, guarded).await {
-            Some(Ok(Ok(answer))) => return Some(answer),
-            Some(Ok(Err(error))) => trace::store_failed(name, &error.into()),
-            Some(Err(Panicked)) => {} // logged where it was caught
-            None => trace::store_slow(name),
-        }
-        None
     }
 }
 

@@ -43,16 +43,29 @@ impl<D: DedupStore> Pipeline<D> {
     /// most one lease: that of a claim whose answer was under way.
     pub(crate) async fn decide(&self, arrival: &Arrival) -> Result<Lead, Answer> {
         self.check(arrival).await?;
-        let (lead, held) = self.claim(arrival).await?;
-        arrival.grant(Grant {
+        let lead = self.lead(arrival).await?;
+        match self.claim(arrival, &lead).await? {
+            Claim::Granted(held) => {
+                arrival.grant(self.grant(arrival, &lead, held));
+                Ok(lead)
+            }
+            Claim::Done(record) => {
+                lead.done(record);
+                Err(self.known(arrival, &record))
+            }
+            Claim::InFlight { .. } => Err(Answer::Refused(Rejection::StillInFlight)),
+        }
+    }
+
+    fn grant(&self, arrival: &Arrival, lead: &Lead, held: Held) -> Grant {
+        Grant {
             slot: *lead.slot(),
             held,
             record: arrival.memory().to_record(),
             retain: self.retention(arrival.event().meaning()),
             #[cfg(feature = "postgres")]
             ledger: crate::store::postgres::Ledger::of(&*self.store),
-        });
-        Ok(lead)
+        }
     }
 
     fn retention(&self, meaning: Meaning) -> Duration {
@@ -70,14 +83,15 @@ impl<D: DedupStore> Pipeline<D> {
     /// A leader whom the store does not answer gives up after its own tries, and the next twin
     /// starts with tries of its own: while the store is away one request of a slot asks it at a
     /// time, and each is answered at its own deadline at the latest.
-    async fn claim(&self, arrival: &Arrival) -> Result<(Lead, Held), Answer> {
+    async fn lead(&self, arrival: &Arrival) -> Result<Lead, Answer> {
         let slot = self.namespace.slot(arrival.event());
         loop {
             match self.twins.enter(slot) {
-                Turn::Lead(lead) => return self.claim_in_store(arrival, lead).await,
+                Turn::Lead(lead) => return Ok(lead),
                 Turn::Handled(record) => return Err(self.known(arrival, &record)),
                 Turn::Full => return Err(Answer::Refused(Rejection::TooManyWaiters)),
-                Turn::Wait(waiter) => match by(arrival.deadline, waiter.left()).await {
+                // Boxed, as all that waits: the way without waiting stays small.
+                Turn::Wait(waiter) => match Box::pin(by(arrival.deadline, waiter.left())).await {
                     Some(Left::Done(record)) => return Err(self.known(arrival, &record)),
                     // Whoever is first takes over; nobody borrows another's failure.
                     Some(Left::Free) => {}
@@ -88,17 +102,13 @@ impl<D: DedupStore> Pipeline<D> {
     }
 
     /// Claims in the store, for everybody who waits in this process.
-    async fn claim_in_store(&self, arrival: &Arrival, lead: Lead) -> Result<(Lead, Held), Answer> {
+    async fn claim(&self, arrival: &Arrival, lead: &Lead) -> Result<Claim, Answer> {
         let owner = random::owner();
-        match self.claim_once(arrival, &lead, owner).await? {
-            Claim::Granted(held) => Ok((lead, held)),
-            Claim::Done(record) => {
-                lead.done(record);
-                Err(self.known(arrival, &record))
-            }
+        match self.claim_once(arrival, lead, owner).await? {
             Claim::InFlight { remaining } => {
                 Box::pin(self.poll_claim(arrival, lead, owner, remaining)).await
             }
+            decided => Ok(decided),
         }
     }
 
@@ -120,22 +130,18 @@ impl<D: DedupStore> Pipeline<D> {
     async fn poll_claim(
         &self,
         arrival: &Arrival,
-        lead: Lead,
+        lead: &Lead,
         owner: Owner,
         mut remaining: Duration,
-    ) -> Result<(Lead, Held), Answer> {
+    ) -> Result<Claim, Answer> {
         let mut backoff = Backoff::new(self.times.poll / 5, self.times.poll);
         loop {
             let pause = backoff.pause().min(remaining.max(Self::SHORTEST_POLL));
             let slept = by(arrival.deadline, sleep(pause)).await;
             slept.ok_or(Answer::Refused(Rejection::StillInFlight))?;
-            match self.claim_once(arrival, &lead, owner).await? {
-                Claim::Granted(held) => return Ok((lead, held)),
-                Claim::Done(record) => {
-                    lead.done(record);
-                    return Err(self.known(arrival, &record));
-                }
+            match self.claim_once(arrival, lead, owner).await? {
                 Claim::InFlight { remaining: left } => remaining = left,
+                decided => return Ok(decided),
             }
         }
     }

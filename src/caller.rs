@@ -35,13 +35,30 @@ pub(crate) trait Call<H, E> {
 }
 
 pin_project! {
-    #[project = CallerProject]
-    pub(crate) enum Caller<S>
+    pub(crate) struct Caller<S>
     where
         S: Service<HandlerRequest>,
     {
+        #[pin]
+        stage: Stage<S, S::Future>,
+    }
+
+    // Also where nobody ends it: a duplicate, or a request that is refused, drops a service unused.
+    impl<S> PinnedDrop for Caller<S>
+    where
+        S: Service<HandlerRequest>,
+    {
+        fn drop(this: Pin<&mut Self>) {
+            let _ = this.finish();
+        }
+    }
+}
+
+pin_project! {
+    #[project = StageProject]
+    enum Stage<S, F> {
         Waiting { inner: S, request: Option<HandlerRequest> },
-        Calling { #[pin] response: S::Future },
+        Calling { #[pin] response: F },
         Over,
     }
 }
@@ -49,20 +66,28 @@ pin_project! {
 impl<S: Service<HandlerRequest>> Caller<S> {
     pub(crate) fn boxed(inner: S, request: HandlerRequest) -> Pin<Box<Self>> {
         let request = Some(request);
-        Box::pin(Self::Waiting { inner, request })
+        let stage = Stage::Waiting { inner, request };
+        Box::pin(Self { stage })
     }
 
-    fn step(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<S::Response, S::Error>> {
+    /// Drops the service or its future, once.
+    fn finish(self: Pin<&mut Self>) -> Result<(), Panicked> {
+        let mut stage = self.project().stage;
+        catch("drop of the handler", || stage.set(Stage::Over))
+    }
+
+    fn step(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<S::Response, S::Error>> {
+        let mut stage = self.project().stage;
         loop {
-            let response = match self.as_mut().project() {
-                CallerProject::Calling { response } => return response.poll(cx),
-                CallerProject::Over => return Poll::Pending,
-                CallerProject::Waiting { inner, request } => {
+            let response = match stage.as_mut().project() {
+                StageProject::Calling { response } => return response.poll(cx),
+                StageProject::Over => return Poll::Pending,
+                StageProject::Waiting { inner, request } => {
                     ready!(inner.poll_ready(cx))?;
                     request.take().map(|request| inner.call(request))
                 }
             };
-            self.set(response.map_or(Self::Over, |response| Self::Calling { response }));
+            stage.set(response.map_or(Stage::Over, |response| Stage::Calling { response }));
         }
     }
 }
@@ -72,9 +97,9 @@ where
     S: Service<HandlerRequest, Response = Response<H>>,
 {
     fn request_mut(self: Pin<&mut Self>) -> Option<&mut HandlerRequest> {
-        match self.project() {
-            CallerProject::Waiting { request, .. } => request.as_mut(),
-            CallerProject::Calling { .. } | CallerProject::Over => None,
+        match self.project().stage.project() {
+            StageProject::Waiting { request, .. } => request.as_mut(),
+            StageProject::Calling { .. } | StageProject::Over => None,
         }
     }
 
@@ -87,10 +112,10 @@ where
             Ok(Poll::Ready(answer)) => Ok(answer),
             Err(panicked) => Err(panicked),
         };
-        Poll::Ready(Call::end(self).and(answer))
+        Poll::Ready(self.finish().and(answer))
     }
 
-    fn end(mut self: Pin<&mut Self>) -> Result<(), Panicked> {
-        catch("drop of the handler", || self.set(Self::Over))
+    fn end(self: Pin<&mut Self>) -> Result<(), Panicked> {
+        self.finish()
     }
 }

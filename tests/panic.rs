@@ -273,6 +273,47 @@ async fn f07_twins_take_over_from_a_handler_that_panics() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_panic_in_the_drop_of_a_handler_that_was_not_needed_is_caught() {
+    #[derive(Clone)]
+    struct Touchy(Arc<AtomicUsize>);
+    impl Drop for Touchy {
+        fn drop(&mut self) {
+            explode(true, &self.0);
+        }
+    }
+    let bombs = Arc::new(AtomicUsize::new(0));
+    let touchy = Touchy(Arc::clone(&bombs));
+    let it = Setup::new();
+    let mut receiver = it
+        .layer
+        .layer(tower::service_fn(move |_: Request<Full<Bytes>>| {
+            let _ = &touchy;
+            async { Ok::<_, Infallible>(answer(StatusCode::OK)) }
+        }));
+    let genuine = Callback::success("task", "voice");
+    let mut forged = genuine.request();
+    let another = Callback::success("another", "voice").request();
+    *forged.headers_mut() = another.headers().clone();
+    let reply = receiver.call(genuine.request()).await.unwrap();
+    assert_eq!(said(&reply), Some(Disposition::Accepted));
+    bombs.store(1, SeqCst);
+    let reply = receiver.call(genuine.request()).await.unwrap();
+    assert_eq!(
+        (said(&reply), bombs.swap(1, SeqCst)),
+        (Some(Disposition::Duplicate), 0)
+    );
+    let reply = receiver.call(forged).await.unwrap();
+    assert_eq!(
+        (said(&reply), bombs.load(SeqCst)),
+        (Some(Rejection::SignatureWrong), 0)
+    );
+    bombs.store(1, SeqCst);
+    drop(receiver.call(genuine.request()));
+    assert_eq!(bombs.load(SeqCst), 0);
+    it.assert_clean();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_panic_in_the_drop_of_a_handler_that_is_aborted_is_caught() {
     struct Stuck(Arc<AtomicUsize>);
     impl Drop for Stuck {

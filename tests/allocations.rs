@@ -60,7 +60,7 @@ fn allocations(
 fn an_accepted_event_and_its_duplicate_cost_a_fixed_number_of_allocations() {
     let mut service = service();
     let fresh = |number| Callback::success(&format!("task-{number}"), "voice").request();
-    assert_eq!(allocations(&mut service, fresh), 13);
+    assert_eq!(allocations(&mut service, fresh), 12);
     assert_eq!(allocations(&mut service, fresh), 10, "duplicates");
 }
 

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use crate::{
     arrival::Arrival,
     claim::Answer,
-    confirm::{Confirmer, Unconfirmed},
+    confirm::{Confirmer, Doubt, Unconfirmed},
     delivery::{Trust, Via},
     event::{Meaning, VoiceEvent},
     milestone::Memory,
@@ -64,8 +64,9 @@ impl<D: DedupStore> Pipeline<D> {
 
     async fn confirm(&self, confirmer: &Confirmer, arrival: &Arrival) -> Result<(), Answer> {
         match self.truth(confirmer, arrival).await {
-            Some(truth) => arrival.confirm(truth),
-            None => self.unconfirmed(arrival)?,
+            Ok(truth) => arrival.confirm(truth),
+            Err(Doubt::Unknown) => self.unconfirmed(arrival)?,
+            Err(Doubt::Crowded) => return Err(Answer::Refused(Rejection::TooManyWaiters)),
         }
         if arrival.is_success() {
             return Ok(());
@@ -100,8 +101,10 @@ impl<D: DedupStore> Pipeline<D> {
         if first.trust == Trust::Confirmed {
             return Answer::Received(Disposition::Late);
         }
-        if let Some(truth) = self.truth(confirmer, arrival).await {
-            arrival.confirm(truth);
+        match self.truth(confirmer, arrival).await {
+            Ok(truth) => arrival.confirm(truth),
+            Err(Doubt::Unknown) => {}
+            Err(Doubt::Crowded) => return Answer::Refused(Rejection::TooManyWaiters),
         }
         if arrival.is_success() {
             return self.known(arrival, record);
@@ -111,7 +114,8 @@ impl<D: DedupStore> Pipeline<D> {
         Answer::Received(Disposition::Conflict)
     }
 
-    async fn truth(&self, confirmer: &Confirmer, arrival: &Arrival) -> Option<VoiceEvent> {
+    async fn truth(&self, confirmer: &Confirmer, arrival: &Arrival) -> Result<VoiceEvent, Doubt> {
+        let _place = self.twins.place().ok_or(Doubt::Crowded)?;
         let budget = self.times.confirm;
         let truth = confirmer.truth(arrival.event(), budget, arrival.deadline);
         truth.await

@@ -17,6 +17,7 @@ use tokio::{
 use crate::{
     event::{CallbackKind, Meaning, TaskId, VoiceEvent},
     timer::by,
+    times::Limits,
 };
 
 /// Says what is true, given what a callback claims.
@@ -89,12 +90,21 @@ pub(crate) type UnconfirmedHook = Arc<dyn Fn(&VoiceEvent) + Send + Sync>;
 /// The step `confirm`: a [`Confirm`] with what keeps a flood of callbacks off the provider's API.
 pub(crate) struct Confirmer {
     source: Arc<dyn ErasedConfirm>,
-    questions: Mutex<HashMap<Subject, Arc<Question>>>,
+    questions: Mutex<HashMap<Subject, Asked>>,
     open: Arc<Semaphore>,
+    /// How many may wait for the truth about one task.
+    waiters: usize,
 }
 
 /// What a question is about. Layers of both kinds may share one confirmer.
 type Subject = (CallbackKind, TaskId);
+
+/// What was last asked about a task, and everybody who waits for the truth about it.
+#[derive(Clone)]
+struct Asked {
+    question: Arc<Question>,
+    crowd: Arc<()>,
+}
 
 /// One question: asked by a task of its own, so that whoever hangs up and comes again finds it
 /// under way instead of asking anew.
@@ -109,59 +119,72 @@ impl Confirmer {
     /// How often the provider is asked once more after it could not be asked.
     const RETRIES: usize = 1;
 
-    pub(crate) fn new(source: Arc<dyn ErasedConfirm>, open: usize) -> Self {
+    pub(crate) fn new(source: Arc<dyn ErasedConfirm>, limits: &Limits) -> Self {
         Self {
             source,
             questions: Mutex::default(),
-            open: Arc::new(Semaphore::new(open.min(Semaphore::MAX_PERMITS))),
+            open: Arc::new(Semaphore::new(limits.questions.min(Semaphore::MAX_PERMITS))),
+            waiters: limits.waiters_per_slot,
         }
     }
 
-    /// The same source under another bound.
-    pub(crate) fn bounded(&self, open: usize) -> Self {
-        Self::new(Arc::clone(&self.source), open)
+    /// The same source under other limits.
+    pub(crate) fn limited(&self, limits: &Limits) -> Self {
+        Self::new(Arc::clone(&self.source), limits)
     }
 
-    /// The truth about the task of `claimed`, or `None` when it is not known within `budget`.
+    /// The truth about the task of `claimed`, where it is known within `budget`.
     pub(crate) async fn truth(
         &self,
         claimed: &VoiceEvent,
         budget: Duration,
         deadline: Instant,
-    ) -> Option<VoiceEvent> {
+    ) -> Result<VoiceEvent, Doubt> {
         let end = deadline.min(Instant::now() + budget);
+        let mut asked = self.asked(claimed, budget);
+        if asked.waiting() > self.waiters {
+            return Err(Doubt::Crowded);
+        }
         let mut retries = Self::RETRIES;
         loop {
-            let question = self.question(claimed, budget);
-            let (answer, at) = by(end, question.answer()).await??;
+            let answer = by(end, asked.question.answer()).await.flatten();
+            let (answer, at) = answer.ok_or(Doubt::Unknown)?;
             match answer {
-                Confirmation::Confirmed(event) if settles(&event, claimed) => return Some(event),
+                Confirmation::Confirmed(event) if settles(&event, claimed) => return Ok(event),
                 Confirmation::Confirmed(_) | Confirmation::Pending => {}
-                Confirmation::Unavailable => retries = retries.checked_sub(1)?,
+                Confirmation::Unavailable => {
+                    retries = retries.checked_sub(1).ok_or(Doubt::Unknown)?;
+                }
             }
-            by(end, sleep_until(at + Self::FRESH)).await?;
+            let slept = by(end, sleep_until(at + Self::FRESH)).await;
+            slept.ok_or(Doubt::Unknown)?;
+            asked = self.asked(claimed, budget);
         }
     }
 
     /// The question about this task that is open or was just answered, or a new one.
-    fn question(&self, claimed: &VoiceEvent, budget: Duration) -> Arc<Question> {
+    fn asked(&self, claimed: &VoiceEvent, budget: Duration) -> Asked {
         let subject = (claimed.kind(), claimed.task_id().clone());
         let mut questions = self
             .questions
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let Some(question) = questions.get(&subject).filter(|it| it.is_usable()) {
-            return Arc::clone(question);
+        let before = questions.get(&subject);
+        if let Some(asked) = before.filter(|it| it.question.is_usable()) {
+            return asked.clone();
         }
+        let asked = Asked {
+            question: Arc::new(Question(watch::Sender::new(None))),
+            crowd: before.map_or_else(Arc::default, |it| Arc::clone(&it.crowd)),
+        };
         // A map that has to grow first forgets what nobody would use.
         if questions.len() == questions.capacity() {
-            questions.retain(|_, question| question.is_usable());
+            questions.retain(|_, it| it.question.is_usable() || it.waiting() > 0);
         }
-        let question = Arc::new(Question(watch::Sender::new(None)));
-        questions.insert(subject, Arc::clone(&question));
+        questions.insert(subject, asked.clone());
         drop(questions);
-        self.ask(Asking::new(&question), claimed.clone(), budget);
-        question
+        self.ask(Asking::new(&asked.question), claimed.clone(), budget);
+        asked
     }
 
     fn ask(&self, asking: Asking, claimed: VoiceEvent, budget: Duration) {
@@ -176,6 +199,22 @@ impl Confirmer {
             drop(open);
             asking.end(answer.unwrap_or(Confirmation::Unavailable));
         });
+    }
+}
+
+/// Why the truth is not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    /// The provider does not know yet, or could not be asked.
+    Unknown,
+    /// Too many wait for it.
+    Crowded,
+}
+
+impl Asked {
+    /// How many hold it beside the map.
+    fn waiting(&self) -> usize {
+        Arc::strong_count(&self.crowd) - 1
     }
 }
 

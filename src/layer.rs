@@ -133,7 +133,7 @@ impl<D> SunoCallbackLayer<D> {
         self.with_change(|it| {
             it.twins = Arc::new(Twins::new(limits.clone()));
             let confirmer = it.confirmer.take();
-            it.confirmer = confirmer.map(|it| Arc::new(it.bounded(limits.questions)));
+            it.confirmer = confirmer.map(|it| Arc::new(it.limited(&limits)));
             it.limits = limits;
         })
     }
@@ -147,7 +147,7 @@ impl<D> SunoCallbackLayer<D> {
     /// contradicts itself.
     pub fn confirm(self, confirm: impl Confirm) -> Self {
         self.with_change(|it| {
-            let confirmer = Confirmer::new(Arc::new(confirm), it.limits.questions);
+            let confirmer = Confirmer::new(Arc::new(confirm), &it.limits);
             it.confirmer = Some(Arc::new(confirmer));
         })
     }

@@ -192,9 +192,10 @@ impl std::error::Error for InvalidTimes {}
 pub struct Limits {
     /// The largest body, in bytes. Default 16 KiB; a real callback has 200 to 500 bytes.
     pub body: usize,
-    /// How many requests may wait for the same event. Default 64.
+    /// How many requests may wait for the same event, and how many for the provider's word on the
+    /// same task, where a [`Confirm`](crate::Confirm) is set. Default 64.
     pub waiters_per_slot: usize,
-    /// How many requests may wait for any event. Default 4,096.
+    /// How many requests may wait for any event or any word. Default 4,096.
     pub waiters: usize,
     /// How many events may be handled but not yet committed while the store is away. Default
     /// 65,536.

@@ -83,6 +83,11 @@ impl Twins {
         }
     }
 
+    /// A place among all who wait, for whatever it is.
+    pub(crate) fn place(self: &Arc<Self>) -> Option<Place> {
+        Place::take(self, |twins| &twins.waiting, self.limits.waiters)
+    }
+
     /// The record of a slot that was handled here and is not committed yet.
     pub(crate) fn handled(&self, slot: &SlotKey) -> Option<Record> {
         match self.slots.lock(slot).get(slot) {
@@ -96,7 +101,7 @@ impl Twins {
         if channel.receiver_count() >= self.limits.waiters_per_slot {
             return Turn::Full;
         }
-        let Some(place) = Place::take(self, |twins| &twins.waiting, self.limits.waiters) else {
+        let Some(place) = self.place() else {
             return Turn::Full;
         };
         Turn::Wait(Waiter {

@@ -191,6 +191,62 @@ async fn a_flood_under_one_header_pair_asks_once_a_second() {
     assert_eq!(it.seen.len(), 0);
 }
 
+/// Sends all, and says how many were answered 200 and how many were refused at once as too many.
+async fn crowd(it: &Setup, callbacks: impl Iterator<Item = Callback>) -> (usize, usize) {
+    let began = Instant::now();
+    let all: Vec<_> = callbacks.map(|callback| it.spawn(&callback)).collect();
+    let (mut answered, mut refused) = (0, 0);
+    for request in all {
+        let reply = request.await.unwrap();
+        match said(&reply) {
+            Some(Rejection::TooManyWaiters) => refused += 1,
+            _ => answered += usize::from(reply.status() == StatusCode::OK),
+        }
+    }
+    assert!(began.elapsed() < secs(3));
+    (answered, refused)
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_for_the_word_on_one_task_are_bounded() {
+    let limits = Limits {
+        waiters_per_slot: 8,
+        ..Limits::default()
+    };
+    let slow = || Says::Voice("voice").after(secs(1));
+    let it = Setup::with([Says::PENDING, slow()], StatusCode::OK, |layer| {
+        layer.limits(limits)
+    });
+    // They wait through two questions and a pause.
+    let flood = (0..100).map(|n| Callback::success("task", &format!("voice-{n}")));
+    assert_eq!(crowd(&it, flood).await, (8, 92));
+    let next = (0..8).map(|n| Callback::success("another", &format!("voice-{n}")));
+    assert_eq!(crowd(&it, next).await, (8, 0), "the places are back");
+    it.assert_none_is_open().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_wait_for_any_word_are_bounded() {
+    let limits = Limits {
+        waiters: 10,
+        ..Limits::default()
+    };
+    let it = Setup::with(
+        [Says::Voice("voice").after(secs(1))],
+        StatusCode::OK,
+        |layer| layer.limits(limits),
+    );
+    let tasks = || (0..30).map(|n| Callback::success(&format!("task-{n}"), "voice"));
+    assert_eq!(crowd(&it, tasks()).await, (10, 20));
+    assert_eq!(it.provider.asked(), 10);
+    assert_eq!(
+        crowd(&it, tasks().take(20)).await,
+        (20, 0),
+        "the places are back"
+    );
+    it.assert_none_is_open().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_answer_serves_every_route_of_the_layer() {
     let provider = Provider::that([Says::UNAVAILABLE]);

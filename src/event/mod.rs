@@ -17,7 +17,7 @@ pub(crate) use self::outcome::{Code, Meaning};
 pub(crate) use self::parse::Claims;
 pub(crate) use self::text::Escaped;
 
-use self::{outcome::Evidence, parse::Field};
+use self::{outcome::Evidence, parse::Field, value::Value};
 
 /// One event in the life of a voice: cheap to clone.
 ///
@@ -97,7 +97,7 @@ impl VoiceEvent {
             key_repeated: claims.content_key_repeated(),
         };
         let meaning = evidence.meaning();
-        let part = |field| Part::of(body, claims.get(field).as_cow()?);
+        let part = |field| Part::of(body, claims.get(field));
         Self(Arc::new(Inner {
             kind,
             meaning,
@@ -262,10 +262,8 @@ enum Part {
 }
 
 impl Part {
-    fn of(body: &str, text: &Cow<'_, str>) -> Option<Self> {
-        if text.is_empty() {
-            return None;
-        }
+    fn of(body: &str, value: &Value<'_>) -> Option<Self> {
+        let text = value.as_cow().filter(|text| !text.is_empty())?;
         Some(match text {
             Cow::Borrowed(part) => {
                 let start = part.as_ptr().addr().wrapping_sub(body.as_ptr().addr());

@@ -8,6 +8,7 @@ use tokio::time::sleep;
 use crate::{
     arrival::{Arrival, Grant},
     conflict::Conflict,
+    delivery::Trust,
     event::Meaning,
     milestone::Memory,
     panic,
@@ -15,7 +16,7 @@ use crate::{
     random,
     rejection::Rejection,
     reply::{self, Disposition, ResponseBody},
-    store::{Claim, DedupStore, Held, Owner, Record},
+    store::{Claim, DedupStore, Held, Owner, Record, SlotKey},
     timer::{Backoff, by},
     trace,
     twins::{Lead, Left, Turn},
@@ -43,7 +44,9 @@ impl<D: DedupStore> Pipeline<D> {
     /// most one lease: that of a claim whose answer was under way.
     pub(crate) async fn decide(&self, arrival: &Arrival) -> Result<Lead, Answer> {
         self.check(arrival).await?;
-        let lead = self.lead(arrival).await?;
+        let slot = self.namespace.slot(arrival.event());
+        self.admit(arrival, slot)?;
+        let lead = self.lead(arrival, slot).await?;
         match self.claim(arrival, &lead).await? {
             Claim::Granted(held) => {
                 arrival.grant(self.grant(arrival, &lead, held));
@@ -54,6 +57,20 @@ impl<D: DedupStore> Pipeline<D> {
                 Err(self.known(arrival, &record))
             }
             Claim::InFlight { .. } => Err(Answer::Refused(Rejection::StillInFlight)),
+        }
+    }
+
+    /// Bounds what one captured header pair can make up.
+    fn admit(&self, arrival: &Arrival, slot: SlotKey) -> Result<(), Answer> {
+        let is_outcome = matches!(arrival.event().meaning(), Meaning::Ready | Meaning::Failed);
+        if is_outcome || arrival.trust() == Trust::Confirmed {
+            return Ok(());
+        }
+        let task = self.namespace.success(arrival.event());
+        let span = self.times.tolerance.saturating_mul(2);
+        match self.variants.admit(&task, slot, self.limits.variants, span) {
+            true => Ok(()),
+            false => Err(Answer::Refused(Rejection::TooManyVariants)),
         }
     }
 
@@ -83,8 +100,7 @@ impl<D: DedupStore> Pipeline<D> {
     /// A leader whom the store does not answer gives up after its own tries, and the next twin
     /// starts with tries of its own: while the store is away one request of a slot asks it at a
     /// time, and each is answered at its own deadline at the latest.
-    async fn lead(&self, arrival: &Arrival) -> Result<Lead, Answer> {
-        let slot = self.namespace.slot(arrival.event());
+    async fn lead(&self, arrival: &Arrival, slot: SlotKey) -> Result<Lead, Answer> {
         loop {
             match self.twins.enter(slot) {
                 Turn::Lead(lead) => return Ok(lead),

@@ -16,6 +16,7 @@ use crate::{
     store::DedupStore,
     times::{InvalidTimes, Limits, Times},
     twins::Twins,
+    variants::Variants,
 };
 
 /// Hands each voice event to the inner service once; see [the crate](crate).
@@ -70,6 +71,7 @@ impl<D: DedupStore> SunoCallbackLayer<D> {
             store: Arc::new(store),
             times,
             twins: Arc::new(Twins::new(limits.clone())),
+            variants: Arc::new(Variants::new()),
             limits,
             drain: Drain::new(),
             confirmer: None,

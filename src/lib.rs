@@ -48,6 +48,7 @@ mod timer;
 mod times;
 mod trace;
 mod twins;
+mod variants;
 
 pub use self::{
     clock::{Clock, SystemClock},

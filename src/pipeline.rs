@@ -17,6 +17,7 @@ use crate::{
     rejection::Rejection,
     times::{Limits, Times},
     twins::Twins,
+    variants::Variants,
 };
 
 pub(crate) struct Pipeline<D> {
@@ -27,6 +28,7 @@ pub(crate) struct Pipeline<D> {
     pub(crate) times: Times,
     pub(crate) limits: Limits,
     pub(crate) twins: Arc<Twins>,
+    pub(crate) variants: Arc<Variants>,
     pub(crate) drain: Drain,
     pub(crate) confirmer: Option<Arc<Confirmer>>,
     pub(crate) confirm_phrases: bool,
@@ -108,6 +110,7 @@ impl<D> Clone for Pipeline<D> {
             times: self.times.clone(),
             limits: self.limits.clone(),
             twins: Arc::clone(&self.twins),
+            variants: Arc::clone(&self.variants),
             drain: self.drain.clone(),
             confirmer: self.confirmer.clone(),
             confirm_phrases: self.confirm_phrases,

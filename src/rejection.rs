@@ -67,6 +67,9 @@ pub enum Rejection {
     SignatureWrong,
     /// 503: too many requests wait for the same event, or for events at all.
     TooManyWaiters,
+    /// 503: too many different events of this task came, beside its success and its failure. One
+    /// captured header pair can make them up.
+    TooManyVariants,
     /// 503: another request still handles this event.
     StillInFlight,
     /// 503: the store did not answer in time, or answered with an error.
@@ -105,6 +108,7 @@ impl Rejection {
             Self::ShuttingDown
             | Self::ClockUnusable
             | Self::TooManyWaiters
+            | Self::TooManyVariants
             | Self::StillInFlight
             | Self::StoreUnavailable
             | Self::Unconfirmed
@@ -139,6 +143,7 @@ impl Rejection {
             Self::InvalidEvent(InvalidEvent::TaskIdOutsideGrammar) => "task_id_outside_grammar",
             Self::SignatureWrong => "signature_wrong",
             Self::TooManyWaiters => "too_many_waiters",
+            Self::TooManyVariants => "too_many_variants",
             Self::StillInFlight => "still_in_flight",
             Self::StoreUnavailable => "store_unavailable",
             Self::Unconfirmed => "unconfirmed",

@@ -197,6 +197,10 @@ pub struct Limits {
     pub waiters_per_slot: usize,
     /// How many requests may wait for any event or any word. Default 4,096.
     pub waiters: usize,
+    /// How many different events of one task are handed over beside its success and its failure:
+    /// each progress status, phrase and contradiction is one. Default 16, of which a real task needs
+    /// a handful. Counted in this process, until twice the tolerance has passed since the last one.
+    pub variants: usize,
     /// How many events may be handled but not yet committed while the store is away. Default
     /// 65,536.
     pub deferred_commits: usize,
@@ -211,6 +215,7 @@ impl Default for Limits {
             body: 16 * 1024,
             waiters_per_slot: 64,
             waiters: 4096,
+            variants: 16,
             deferred_commits: 65_536,
             questions: 64,
         }

@@ -23,7 +23,7 @@ struct Cluster {
 
 impl Cluster {
     fn start() -> Self {
-        let nodes: Vec<Redis> = (0..3).map(|_| Redis::start_node()).collect();
+        let nodes: Vec<Redis> = (0..3).map(|_| Redis::start_node(&[])).collect();
         let addresses: Vec<String> = nodes
             .iter()
             .map(|node| format!("127.0.0.1:{}", node.port()))

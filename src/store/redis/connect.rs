@@ -29,6 +29,10 @@ use redis::{
 /// });
 /// # let _ = store;
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot open a connection to Redis",
+    note = "give a `redis::Client`, a `redis::cluster::ClusterClient`, or a closure that connects"
+)]
 pub trait RedisConnect: Send + Sync + 'static {
     /// What is opened: shared by all who use the store, so a clone must be cheap.
     type Connection: ConnectionLike + Clone + Send + Sync + 'static;

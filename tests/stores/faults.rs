@@ -20,7 +20,6 @@ use harness::server::{Postgres, Redis};
 use harness::{Callback, answer, key};
 use http::{Request, StatusCode};
 use http_body_util::Full;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use sqlx::{PgPool, postgres::PgPoolOptions};
 use suno_callback::{
     DedupStore, SunoCallbackLayer, Times, VoiceEvent,
@@ -237,13 +236,8 @@ async fn postgres(server: &Postgres) -> PostgresStore {
     store
 }
 
-async fn redis(server: &Redis) -> RedisStore<ConnectionManager> {
-    let config = ConnectionManagerConfig::new()
-        .set_min_delay(Duration::from_millis(10))
-        .set_max_delay(Duration::from_millis(200))
-        .set_response_timeout(Some(Duration::from_secs(1)));
-    let manager = ConnectionManager::new_with_config(server.client(), config).await;
-    RedisStore::new(manager.unwrap())
+fn redis(server: &Redis) -> RedisStore {
+    RedisStore::new(server.client())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -309,7 +303,7 @@ const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_with_a_file_killed_under_load() {
     let server = Redis::start(&DURABLE);
-    let store = redis(&server).await;
+    let store = redis(&server);
     let outcome = under_load(store, server, |server, load_goes_on| {
         for _ in 0..2 {
             load_goes_on();
@@ -322,14 +316,14 @@ async fn redis_with_a_file_killed_under_load() {
     let (outcome, server) = outcome.await;
     outcome.nothing_acknowledged_is_lost("redis with a file killed");
     outcome.everything_ran_once("redis with a file killed");
-    let replica = redis(&server).await;
+    let replica = redis(&server);
     outcome.is_remembered_by(replica).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_without_a_file_killed_under_load() {
     let server = Redis::start(&[]);
-    let store = redis(&server).await;
+    let store = redis(&server);
     let outcome = under_load(store, server, |server, load_goes_on| {
         for _ in 0..2 {
             load_goes_on();
@@ -347,7 +341,7 @@ async fn redis_without_a_file_killed_under_load() {
 #[tokio::test(flavor = "multi_thread")]
 async fn redis_stopped_under_load() {
     let server = Redis::start(&[]);
-    let store = redis(&server).await;
+    let store = redis(&server);
     let outcome = under_load(store, server, |server, load_goes_on| {
         for _ in 0..2 {
             load_goes_on();
@@ -360,6 +354,6 @@ async fn redis_stopped_under_load() {
     let (outcome, server) = outcome.await;
     outcome.nothing_acknowledged_is_lost("redis stopped");
     outcome.everything_ran_once("redis stopped");
-    let replica = redis(&server).await;
+    let replica = redis(&server);
     outcome.is_remembered_by(replica).await;
 }

@@ -22,6 +22,7 @@ use self::{
 };
 use super::{
     Claim, DedupStore, Held, InvalidTableName, Owner, Record, Settled, SlotKey, sweeper::Sweeper,
+    trial::trial,
 };
 
 /// Remembers in PostgreSQL: for many replicas, and for handlers whose effect is in the same
@@ -246,6 +247,17 @@ impl DedupStore for PostgresStore {
     async fn release(&self, slot: &SlotKey, held: &Held) -> Result<Settled, PostgresStoreError> {
         let answer = self.run(self.sql.release(slot, held)).await?;
         Ok(settled(matches!(answer, Answer::Applied { .. })))
+    }
+
+    /// Looks whether the table is there and of this version, and then tries a claim and its release.
+    ///
+    /// # Errors
+    ///
+    /// [`PostgresStoreError::NoTable`], [`PostgresStoreError::OtherVersion`], or
+    /// [`PostgresStoreError::Database`].
+    async fn check(&self) -> Result<(), PostgresStoreError> {
+        self.checked(&mut *self.pool.acquire().await?).await?;
+        trial(self).await
     }
 }
 

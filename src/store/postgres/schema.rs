@@ -16,7 +16,7 @@ impl PostgresStore {
     ///
     /// May run in every replica at every start. Needs the right to create a table; for those who
     /// make their tables in another way there is [`schema`](Self::schema) and
-    /// [`check`](Self::check).
+    /// [`check`](crate::DedupStore::check).
     ///
     /// # Errors
     ///
@@ -40,21 +40,15 @@ impl PostgresStore {
         }
     }
 
-    /// Checks that the database can be reached and that the table is there and of this version.
-    ///
-    /// # Errors
-    ///
-    /// [`PostgresStoreError::NoTable`], [`PostgresStoreError::OtherVersion`], or [`PostgresStoreError::Database`].
-    pub async fn check(&self) -> Result<(), PostgresStoreError> {
-        self.checked(&mut *self.pool.acquire().await?).await
-    }
-
     /// The statements that make the table, for migrations of your own.
     pub fn schema(&self) -> String {
         self.sql.schema()
     }
 
-    async fn checked(&self, connection: &mut PgConnection) -> Result<(), PostgresStoreError> {
+    pub(super) async fn checked(
+        &self,
+        connection: &mut PgConnection,
+    ) -> Result<(), PostgresStoreError> {
         let row = raw_sql(self.sql.version()).fetch_one(connection).await?;
         if !row.try_get::<bool, _>("present")? {
             return Err(PostgresStoreError::NoTable);

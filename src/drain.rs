@@ -120,7 +120,7 @@ impl Drain {
     /// # Cancellation safety
     ///
     /// Dropping the future drops the server and ends no handler. After a signal the layer stays
-    /// closed, and [`finish`](Self::finish) can end it: for instance at once, when a second signal
+    /// closed, and [`abort`](Self::abort) ends the rest at once: for instance when a second signal
     /// comes.
     ///
     /// # Panics
@@ -195,6 +195,26 @@ impl Drain {
         self.abort(Self::SETTLE).await
     }
 
+    /// Closes, ends what runs without waiting for it, and gives releases and last commits `settle`:
+    /// for a second signal.
+    ///
+    /// # Cancellation safety
+    ///
+    /// Dropping the future changes nothing: what runs has been told to end when it is first polled.
+    pub async fn abort(&self, settle: Duration) -> Drained {
+        self.enter(ENDING);
+        let _ = timeout(settle, self.idle()).await;
+        Drained {
+            aborted: self.0.aborted.load(SeqCst),
+            unsettled: self.active(),
+        }
+    }
+
+    /// Whether new requests are refused: a readiness probe says so.
+    pub fn is_closed(&self) -> bool {
+        self.0.phase.load(SeqCst) >= CLOSED
+    }
+
     /// How many requests and detached handlers there are: reading is over and the end is not
     /// reached.
     pub fn active(&self) -> usize {
@@ -227,20 +247,6 @@ impl Drain {
         // The answers of those who were aborted are still to be written.
         let _ = timeout(bound.saturating_sub(began.elapsed()), server).await;
         drained
-    }
-
-    /// Ends what runs, and waits until that has released its claims.
-    async fn abort(&self, settle: Duration) -> Drained {
-        self.enter(ENDING);
-        let _ = timeout(settle, self.idle()).await;
-        Drained {
-            aborted: self.0.aborted.load(SeqCst),
-            unsettled: self.active(),
-        }
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.0.phase.load(SeqCst) >= CLOSED
     }
 
     pub(crate) fn is_ending(&self) -> bool {

@@ -4,13 +4,13 @@
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
-use suno_callback::{AnyStore, Drain, store::DedupStore};
+use suno_callback::{AnyStore, Drain};
 use tokio::{
     sync::Mutex,
     time::{Instant, timeout},
 };
 
-use crate::error;
+use crate::store;
 
 pub const LIVE: &str = "/healthz";
 pub const READY: &str = "/readyz";
@@ -51,9 +51,9 @@ impl Probes {
         {
             return answer.clone();
         }
-        let answer = match timeout(PATIENCE, self.store.check()).await {
+        let answer = match timeout(PATIENCE, store::check(&self.store)).await {
             Ok(Ok(())) => (StatusCode::OK, "ready\n".into()),
-            Ok(Err(error)) => unready(&error::chain(&*error)),
+            Ok(Err(error)) => unready(&error.to_string()),
             Err(_) => unready(&format!("the store did not answer within {PATIENCE:?}")),
         };
         *last = Some((Instant::now(), answer.clone()));

@@ -22,20 +22,17 @@ const ACQUIRE: Duration = Duration::from_secs(2);
 /// Opens the store and tries whether it can do what a callback needs.
 pub async fn open(url: &str) -> Result<AnyStore, BoxError> {
     let store = by_scheme(url).await?;
-    match store.check().await {
-        Ok(()) => Ok(store),
-        Err(error) => {
-            Err(format!("cannot use the {} store: {}", scheme(url), chain(&*error)).into())
-        }
-    }
+    check(&store).await?;
+    Ok(store)
 }
 
-fn scheme(url: &str) -> &str {
-    url.split_once(':').map_or(url, |(scheme, _)| scheme)
+pub async fn check(store: &AnyStore) -> Result<(), BoxError> {
+    let checked = store.check().await;
+    checked.map_err(|error| format!("cannot use the store: {}", chain(&*error)).into())
 }
 
 async fn by_scheme(url: &str) -> Result<AnyStore, BoxError> {
-    match scheme(url) {
+    match url.split_once(':').map_or(url, |(scheme, _)| scheme) {
         "memory" => Ok(AnyStore::new(MemoryStore::default())),
         #[cfg(feature = "sqlite")]
         "sqlite" => sqlite(url.trim_start_matches("sqlite:")).await,
@@ -93,7 +90,8 @@ async fn postgres(url: &str) -> Result<AnyStore, BoxError> {
 #[cfg(feature = "postgres")]
 pub async fn postgres_pool(url: &str) -> Result<sqlx::PgPool, BoxError> {
     use sqlx::{ConnectOptions, Connection, postgres::PgConnectOptions};
-    let options: PgConnectOptions = url.parse()?;
+    let options = url.parse::<PgConnectOptions>();
+    let options = options.map_err(cannot("read the URL of --store".into()))?;
     let place = format!("{}:{}", options.get_host(), options.get_port());
     let reach = format!("reach PostgreSQL at {place}");
     // Once by hand: a pool goes on until its time is over, and then does not say what was wrong.

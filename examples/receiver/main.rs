@@ -26,6 +26,10 @@ use suno_callback::{
 };
 use tokio::{net::TcpListener, time::timeout};
 use tower::Layer;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{
+    Layer as _, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 use self::{error::BoxError, handler::Handler, options::Options, probes::Probes};
 
@@ -167,12 +171,19 @@ async fn run() -> ExitCode {
     }
 }
 
-fn main() -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(filter.unwrap_or_else(|_| "info".into()))
+/// The log, on stderr: what `RUST_LOG` asks for, such as `warn,receiver=debug`, or else `info`.
+fn log() {
+    let asked = std::env::var("RUST_LOG").ok();
+    let asked = asked.and_then(|asked| asked.parse::<Targets>().ok());
+    let filter = asked.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
         .init();
+}
+
+fn main() -> ExitCode {
+    log();
     let runtime = match tokio::runtime::Runtime::new() {
         Ok(runtime) => runtime,
         Err(error) => {

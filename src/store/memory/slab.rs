@@ -1,0 +1,90 @@
+//! Slots that stand still: a store grows by another chunk, never by moving what it has.
+
+use std::num::NonZeroU32;
+
+use super::slot::Slot;
+
+/// The slots of a shard, each at a place of its own for as long as it is kept.
+#[derive(Default)]
+pub(super) struct Slab {
+    #[allow(clippy::vec_box)] // the vector moves what it holds when it grows
+    chunks: Vec<Box<[Slot; Slab::CHUNK]>>,
+    /// How many places were ever used.
+    used: u32,
+    vacant: Option<Place>,
+}
+
+/// Where a slot stands, counted from one so that an `Option` of it costs nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place(NonZeroU32);
+
+impl Place {
+    /// Places fit into 24 bits and leave the last one free.
+    const MAX: u32 = (1 << 24) - 2;
+
+    pub(super) fn from_bits(bits: u32) -> Option<Self> {
+        NonZeroU32::new(bits).map(Self)
+    }
+
+    pub(super) fn to_bits(self) -> u32 {
+        self.0.get()
+    }
+
+    fn split(self) -> (usize, usize) {
+        let index = self.0.get() as usize - 1;
+        (index / Slab::CHUNK, index % Slab::CHUNK)
+    }
+}
+
+impl Slab {
+    /// Small, because each shard has one that is half empty on average.
+    const CHUNK: usize = 16;
+
+    pub(super) fn get(&self, place: Place) -> Option<&Slot> {
+        let (chunk, index) = place.split();
+        self.chunks.get(chunk)?.get(index)
+    }
+
+    pub(super) fn get_mut(&mut self, place: Place) -> Option<&mut Slot> {
+        let (chunk, index) = place.split();
+        self.chunks.get_mut(chunk)?.get_mut(index)
+    }
+
+    /// `None` when there is no place left, after 16 million.
+    pub(super) fn insert(&mut self, slot: Slot) -> Option<Place> {
+        let place = match self.vacant {
+            Some(place) => place,
+            None => self.extend()?,
+        };
+        let target = self.get_mut(place)?;
+        let next = target.next_vacant();
+        *target = slot;
+        self.vacant = next;
+        Some(place)
+    }
+
+    pub(super) fn remove(&mut self, place: Place) {
+        let next = self.vacant;
+        if let Some(slot) = self.get_mut(place) {
+            *slot = Slot::vacant(next);
+            self.vacant = Some(place);
+        }
+    }
+
+    /// Whether it has more memory than a few slots need.
+    pub(super) fn is_large(&self) -> bool {
+        self.chunks.len() > 1
+    }
+
+    fn extend(&mut self) -> Option<Place> {
+        if self.used >= Place::MAX {
+            return None;
+        }
+        if (self.used as usize).is_multiple_of(Self::CHUNK) {
+            let chunk = std::array::from_fn(|_| Slot::vacant(None));
+            self.chunks.push(Box::new(chunk));
+        }
+        self.used += 1;
+        Place::from_bits(self.used)
+    }
+}

@@ -27,5 +27,4 @@ echo "--- default features, with no server around"
 env -u SUNO_TEST_POSTGRES -u SUNO_TEST_REDIS cargo test --locked
 
 echo "--- all features"
-SIM_TASKS=100000 cargo test --locked --all-features
-cargo run --locked --quiet --example own_store --features testkit
+cargo test --locked --workspace --all-features

@@ -1,0 +1,13 @@
+//! What happens on the way of a request when something else happens meanwhile: twins, time that
+//! runs out, peers that leave, handlers that panic, a process that ends.
+
+mod cancellation;
+mod confirm;
+mod drain;
+mod logs;
+mod overload;
+mod panic;
+mod questions;
+mod time;
+mod twins;
+mod variants;

@@ -1,0 +1,6 @@
+//! The layer against models of what it must do, and in simulations of the world around it.
+
+mod malformed;
+mod meaning;
+mod reconcile_sim;
+mod schedules;

@@ -138,8 +138,12 @@ impl Slowest {
 /// How often the system has taken this thread off its core.
 fn interruptions() -> u64 {
     let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
-    let lines = status.lines().filter_map(|line| line.split_once("ctxt_switches:"));
-    lines.filter_map(|(_, count)| count.trim().parse::<u64>().ok()).sum()
+    let lines = status
+        .lines()
+        .filter_map(|line| line.split_once("ctxt_switches:"));
+    lines
+        .filter_map(|(_, count)| count.trim().parse::<u64>().ok())
+        .sum()
 }
 
 /// The same value as the store's, without its queues.

@@ -1,4 +1,5 @@
 mod deadlines;
+mod index;
 mod queue;
 mod seed;
 mod shard;
@@ -49,11 +50,11 @@ impl MemoryStore {
     const SHARD_CAPACITY: usize = 6_784;
 
     /// More would cost a store memory that it may never fill; beyond 28 million entries shards get
-    /// larger instead.
+    /// larger instead, up to ten times.
     const MAX_SHARDS: usize = 4_096;
 
-    /// A store of at most `capacity` entries, at least one; [`usize::MAX`] is no bound at all.
-    /// Memory is taken as entries come.
+    /// A store of at most `capacity` entries, at least one. Memory is taken as entries come, and at
+    /// 268 million entries (35 GB) a store is full whatever its capacity.
     pub fn with_capacity(capacity: usize) -> Self {
         let count = capacity.div_ceil(Self::SHARD_CAPACITY);
         Self::sharded(count.min(Self::MAX_SHARDS), capacity)

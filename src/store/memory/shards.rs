@@ -28,10 +28,10 @@ pub(super) struct Shards {
 impl Shards {
     /// `count` shards, at least one, of at most `capacity` slots together, at least one.
     pub(super) fn new(count: usize, capacity: usize) -> Self {
-        let (seed, count) = (Seed::random(), count.max(1));
+        let count = count.max(1);
         Self {
-            seed,
-            shards: (0..count).map(|_| Mutex::new(Shard::new(seed))).collect(),
+            seed: Seed::random(),
+            shards: (0..count).map(|_| Mutex::default()).collect(),
             boards: (0..count).map(|_| Board::default()).collect(),
             room: Room {
                 capacity: capacity.max(1),
@@ -61,7 +61,7 @@ impl Shards {
         let index = self.index(hash);
         {
             let mut shard = self.lock(index);
-            self.room.give(shard.sweep(now));
+            self.room.give(shard.sweep(&self.seed, now));
             if let Some(claim) = shard.claim(hash, key, owner, until, now) {
                 return Ok(claim);
             }
@@ -100,11 +100,11 @@ impl Shards {
         // Who finds its victim gone goes round again; then another has got on.
         while !self.room.take() {
             if let Some(index) = self.expired(now) {
-                self.room.give(self.lock(index).sweep(now));
+                self.room.give(self.lock(index).sweep(&self.seed, now));
                 continue;
             }
             let (index, victim) = self.victim().ok_or(StoreFull)?;
-            if self.lock(index).evict(victim) {
+            if self.lock(index).evict(&self.seed, victim) {
                 break;
             }
         }

@@ -1,6 +1,6 @@
 //! Slots that stand still: a store grows by another chunk, never by moving what it has.
 
-use std::num::NonZeroU32;
+use std::num::NonZeroU16;
 
 use super::slot::Slot;
 
@@ -10,28 +10,25 @@ pub(super) struct Slab {
     #[allow(clippy::vec_box)] // the vector moves what it holds when it grows
     chunks: Vec<Box<[Slot; Slab::CHUNK]>>,
     /// How many places were ever used.
-    used: u32,
+    used: u16,
     vacant: Option<Place>,
 }
 
 /// Where a slot stands, counted from one so that an `Option` of it costs nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place(NonZeroU32);
+pub(super) struct Place(NonZeroU16);
 
 impl Place {
-    /// Places fit into 24 bits and leave the last one free.
-    const MAX: u32 = (1 << 24) - 2;
-
-    pub(super) fn from_bits(bits: u32) -> Option<Self> {
-        NonZeroU32::new(bits).map(Self)
+    pub(super) fn from_bits(bits: u16) -> Option<Self> {
+        NonZeroU16::new(bits).map(Self)
     }
 
-    pub(super) fn to_bits(self) -> u32 {
+    pub(super) fn to_bits(self) -> u16 {
         self.0.get()
     }
 
     fn split(self) -> (usize, usize) {
-        let index = self.0.get() as usize - 1;
+        let index = usize::from(self.0.get() - 1);
         (index / Slab::CHUNK, index % Slab::CHUNK)
     }
 }
@@ -50,7 +47,7 @@ impl Slab {
         self.chunks.get_mut(chunk)?.get_mut(index)
     }
 
-    /// `None` when there is no place left, after 16 million.
+    /// `None` when there is no place left: there are 65,535.
     pub(super) fn insert(&mut self, slot: Slot) -> Option<Place> {
         let place = match self.vacant {
             Some(place) => place,
@@ -77,14 +74,12 @@ impl Slab {
     }
 
     fn extend(&mut self) -> Option<Place> {
-        if self.used >= Place::MAX {
-            return None;
-        }
-        if (self.used as usize).is_multiple_of(Self::CHUNK) {
+        let used = self.used.checked_add(1)?;
+        if usize::from(self.used).is_multiple_of(Self::CHUNK) {
             let chunk = std::array::from_fn(|_| Slot::vacant(None));
             self.chunks.push(Box::new(chunk));
         }
-        self.used += 1;
-        Place::from_bits(self.used)
+        self.used = used;
+        Place::from_bits(used)
     }
 }

@@ -1,10 +1,9 @@
 //! A part of the store, and how it forgets.
 
-use hashbrown::HashTable;
-
 use super::{
     Claim, Held, KEEP_FENCE, Owner, Record, Settled, SlotKey,
     deadlines::{Deadlines, Due},
+    index::Index,
     queue::Queue,
     seed::Seed,
     slab::{Place, Slab},
@@ -13,9 +12,9 @@ use super::{
 };
 
 /// Slots at fixed places, a small index to find them by, and who is to be forgotten next.
+#[derive(Default)]
 pub(super) struct Shard {
-    seed: Seed,
-    index: HashTable<Place>,
+    index: Index,
     slab: Slab,
     /// Each done slot once. A slot that was claimed again after its retention had ended leaves its
     /// old deadline behind, which is past and goes with the next sweeps.
@@ -46,17 +45,6 @@ impl Shard {
     /// How many expired entries of a kind one claim removes at most: more than it can add, so the
     /// store catches up, and few enough that no request pays for all.
     const SWEEP: usize = 4;
-
-    pub(super) fn new(seed: Seed) -> Self {
-        Self {
-            seed,
-            index: HashTable::new(),
-            slab: Slab::default(),
-            done: Deadlines::default(),
-            held: Queue::default(),
-            released: Queue::default(),
-        }
-    }
 
     pub(super) fn peek(&self, hash: u64, key: &SlotKey, now: Tick) -> Option<Record> {
         self.slab.get(self.find(hash, key)?)?.record(now)
@@ -93,9 +81,7 @@ impl Shard {
         let held = slot.acquire(owner, until, now);
         let place = self.slab.insert(slot)?;
         self.held.push(&mut self.slab, place);
-        let (seed, slab) = (self.seed, &self.slab);
-        let rehash = |place: &Place| slab.get(*place).map_or(0, |slot| seed.hash(&slot.key));
-        self.index.insert_unique(hash, place, rehash);
+        self.index.insert(hash, place);
         Some(Claim::Granted(held))
     }
 
@@ -139,16 +125,16 @@ impl Shard {
     }
 
     /// Removes some of what has expired, and says how many slots those were.
-    pub(super) fn sweep(&mut self, now: Tick) -> usize {
-        let swept = self.sweep_done(now) + self.sweep_open(now);
+    pub(super) fn sweep(&mut self, seed: &Seed, now: Tick) -> usize {
+        let swept = self.sweep_done(seed, now) + self.sweep_open(seed, now);
         if self.index.is_empty() && self.slab.is_large() {
-            *self = Self::new(self.seed);
+            *self = Self::default();
         }
         swept
     }
 
     /// Removes `victim`; false when it is no longer next.
-    pub(super) fn evict(&mut self, victim: Victim) -> bool {
+    pub(super) fn evict(&mut self, seed: &Seed, victim: Victim) -> bool {
         self.drop_stale_deadlines();
         let place = match victim {
             Victim::Done(due) if self.done.first() == Some(due) => {
@@ -160,7 +146,7 @@ impl Shard {
             }
             _ => None,
         };
-        place.map(|place| self.remove(place)).is_some()
+        place.map(|place| self.remove(seed, place)).is_some()
     }
 
     pub(super) fn outlook(&self) -> Outlook {
@@ -181,8 +167,8 @@ impl Shard {
     }
 
     fn find(&self, hash: u64, key: &SlotKey) -> Option<Place> {
-        let is_it = |place: &Place| self.slab.get(*place).is_some_and(|slot| slot.key == *key);
-        self.index.find(hash, is_it).copied()
+        let is_it = |place| self.slab.get(place).is_some_and(|slot| slot.key == *key);
+        self.index.find(hash, is_it)
     }
 
     #[cfg(test)]
@@ -217,26 +203,24 @@ impl Shard {
         }
     }
 
-    fn remove(&mut self, place: Place) {
+    fn remove(&mut self, seed: &Seed, place: Place) {
         let Some(slot) = self.slab.get(place) else {
             return;
         };
-        let hash = self.seed.hash(&slot.key);
-        if let Ok(found) = self.index.find_entry(hash, |other| *other == place) {
-            found.remove();
-        }
+        let hash = seed.hash(&slot.key);
+        self.index.remove(hash, place);
         self.dequeue(place);
         self.slab.remove(place);
     }
 
-    fn sweep_done(&mut self, now: Tick) -> usize {
+    fn sweep_done(&mut self, seed: &Seed, now: Tick) -> usize {
         let mut swept = 0;
         for _ in 0..Self::SWEEP {
             let Some(due) = self.done.first().filter(|due| due.at() <= now) else {
                 break;
             };
             if let Some(place) = self.due_slot(due) {
-                self.remove(place);
+                self.remove(seed, place);
                 swept += 1;
             }
             self.done.pop();
@@ -244,7 +228,7 @@ impl Shard {
         swept
     }
 
-    fn sweep_open(&mut self, now: Tick) -> usize {
+    fn sweep_open(&mut self, seed: &Seed, now: Tick) -> usize {
         let mut swept = 0;
         for _ in 0..Self::SWEEP {
             let ended = [self.held.first(), self.released.first()];
@@ -253,7 +237,7 @@ impl Shard {
                 break;
             }
             for place in ended.into_iter().flatten() {
-                self.remove(place);
+                self.remove(seed, place);
                 swept += 1;
             }
         }

@@ -11,24 +11,42 @@ fn key(number: u32) -> SlotKey {
     SlotKey::from(bytes)
 }
 
-fn shard() -> Shard {
-    Shard::new(Seed::random())
+/// A shard outside a store, with the secret that its callers have.
+struct Lone {
+    seed: Seed,
+    shard: Shard,
 }
 
-/// As the store does it.
-fn claim(shard: &mut Shard, key: &SlotKey, now: Tick) -> Option<Held> {
-    let hash = shard.seed.hash(key);
-    let (owner, until) = (random::owner(), now.plus(LEASE));
-    let known = shard.claim(hash, key, owner, until, now);
-    match known.or_else(|| shard.insert(hash, key, owner, until, now)) {
-        Some(Claim::Granted(held)) => Some(held),
-        _ => None,
+impl Lone {
+    fn new() -> Self {
+        let (seed, shard) = (Seed::random(), Shard::default());
+        Self { seed, shard }
     }
-}
 
-fn commit(shard: &mut Shard, key: &SlotKey, held: &Held, until: Tick) -> Settled {
-    let hash = shard.seed.hash(key);
-    shard.commit(hash, key, held, &Record::EMPTY, until)
+    /// As the store does it.
+    fn claim(&mut self, key: &SlotKey, now: Tick) -> Option<Held> {
+        let hash = self.seed.hash(key);
+        let (owner, until) = (random::owner(), now.plus(LEASE));
+        let known = self.shard.claim(hash, key, owner, until, now);
+        let claim = known.or_else(|| self.shard.insert(hash, key, owner, until, now));
+        match claim {
+            Some(Claim::Granted(held)) => Some(held),
+            _ => None,
+        }
+    }
+
+    fn commit(&mut self, key: &SlotKey, held: &Held, until: Tick) -> Settled {
+        let hash = self.seed.hash(key);
+        self.shard.commit(hash, key, held, &Record::EMPTY, until)
+    }
+
+    fn peek(&self, key: &SlotKey, now: Tick) -> Option<Record> {
+        self.shard.peek(self.seed.hash(key), key, now)
+    }
+
+    fn sweep(&mut self, now: Tick) -> usize {
+        self.shard.sweep(&self.seed, now)
+    }
 }
 
 fn queued(shard: &Shard) -> usize {
@@ -44,27 +62,27 @@ fn every_slot_waits_to_be_forgotten_once() {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut shard = shard();
+    let mut lone = Lone::new();
     let mut now = Tick::from_nanos(0);
     let mut held = [None; 96];
     for round in 0..50_000 {
         now = now.plus(Duration::from_secs(random.u64(0..120)));
-        shard.sweep(now);
+        lone.sweep(now);
         let number = random.u32(0..96);
         let (key, mine) = (key(number), &mut held[number as usize]);
-        let hash = shard.seed.hash(&key);
+        let hash = lone.seed.hash(&key);
         match (random.u8(0..5), mine.as_ref()) {
-            (0 | 1, _) | (_, None) => *mine = claim(&mut shard, &key, now).or(*mine),
+            (0 | 1, _) | (_, None) => *mine = lone.claim(&key, now).or(*mine),
             (2, Some(mine)) => {
                 let until = now.plus(Duration::from_secs(random.u64(1..4000)));
-                let _ = commit(&mut shard, &key, mine, until);
+                let _ = lone.commit(&key, mine, until);
             }
-            (3, Some(mine)) => drop(shard.renew(hash, &key, mine, now.plus(LEASE), now)),
-            (_, Some(mine)) => drop(shard.release(hash, &key, mine, now)),
+            (3, Some(mine)) => drop(lone.shard.renew(hash, &key, mine, now.plus(LEASE), now)),
+            (_, Some(mine)) => drop(lone.shard.release(hash, &key, mine, now)),
         }
         // Slots that were claimed again leave a deadline behind until it is swept, which the next
         // claims do.
-        let (slots, queued) = (shard.index.len(), queued(&shard));
+        let (slots, queued) = (lone.shard.index.len(), queued(&lone.shard));
         assert!(queued >= slots, "round {round}: {queued} queued of {slots}");
         assert!(
             queued <= slots + 8,
@@ -72,64 +90,58 @@ fn every_slot_waits_to_be_forgotten_once() {
         );
     }
     for _ in 0..100 {
-        shard.sweep(now.plus(2 * KEEP_FENCE));
+        lone.sweep(now.plus(2 * KEEP_FENCE));
     }
-    assert_eq!((shard.index.len(), queued(&shard)), (0, 0));
+    assert_eq!((lone.shard.index.len(), queued(&lone.shard)), (0, 0));
 }
 
 #[test]
 fn a_sweep_removes_nothing_before_its_time() {
-    let mut shard = shard();
+    let mut lone = Lone::new();
     let (start, later) = (Tick::from_nanos(0), Tick::from_millis(2000));
     for number in 0..=5 {
         let retain = if number == 0 { 3600 } else { 1 };
-        let held = claim(&mut shard, &key(number), start).unwrap();
+        let held = lone.claim(&key(number), start).unwrap();
         let until = start.plus(Duration::from_secs(retain));
-        assert_eq!(
-            commit(&mut shard, &key(number), &held, until),
-            Settled::Applied
-        );
+        assert_eq!(lone.commit(&key(number), &held, until), Settled::Applied);
     }
-    assert_eq!(shard.sweep(Tick::from_millis(999)), 0);
-    assert_eq!(shard.sweep(later), 4);
+    assert_eq!(lone.sweep(Tick::from_millis(999)), 0);
+    assert_eq!(lone.sweep(later), 4);
     // Expired and not yet swept, so its deadline is left behind.
     let last = (1..=5).find(|number| {
-        shard
-            .find(shard.seed.hash(&key(*number)), &key(*number))
+        lone.shard
+            .find(lone.seed.hash(&key(*number)), &key(*number))
             .is_some()
     });
-    claim(&mut shard, &key(last.unwrap()), later).unwrap();
-    assert_eq!(shard.sweep(later), 0);
-    let kept = shard.peek(shard.seed.hash(&key(0)), &key(0), later);
+    lone.claim(&key(last.unwrap()), later).unwrap();
+    assert_eq!(lone.sweep(later), 0);
+    let kept = lone.peek(&key(0), later);
     assert_eq!(kept, Some(Record::EMPTY));
-    assert_eq!(shard.index.len(), 2);
+    assert_eq!(lone.shard.index.len(), 2);
 }
 
 #[test]
 fn a_shard_that_was_emptied_gives_its_memory_back() {
-    let mut shard = shard();
+    let mut lone = Lone::new();
     let start = Tick::from_nanos(0);
     for number in 0..1000 {
-        claim(&mut shard, &key(number), start).unwrap();
+        lone.claim(&key(number), start).unwrap();
     }
-    assert!(shard.slab.is_large());
+    assert!(lone.shard.slab.is_large());
     for _ in 0..250 {
-        shard.sweep(start.plus(KEEP_FENCE));
+        lone.sweep(start.plus(KEEP_FENCE));
     }
-    assert!(!shard.slab.is_large());
-    assert_eq!(shard.index.capacity(), 0);
+    assert!(!lone.shard.slab.is_large());
+    assert_eq!(lone.shard.index.capacity(), 0);
 }
 
 #[test]
 fn for_ever_never_expires() {
-    let mut shard = shard();
-    let held = claim(&mut shard, &key(1), Tick::from_nanos(0)).unwrap();
-    assert_eq!(
-        commit(&mut shard, &key(1), &held, Tick::NEVER),
-        Settled::Applied
-    );
+    let mut lone = Lone::new();
+    let held = lone.claim(&key(1), Tick::from_nanos(0)).unwrap();
+    assert_eq!(lone.commit(&key(1), &held, Tick::NEVER), Settled::Applied);
     let end = Tick::from_nanos(u64::MAX - 1);
-    assert_eq!(shard.sweep(end), 0);
-    let kept = shard.peek(shard.seed.hash(&key(1)), &key(1), end);
+    assert_eq!(lone.sweep(end), 0);
+    let kept = lone.peek(&key(1), end);
     assert_eq!(kept, Some(Record::EMPTY));
 }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::{
     delivery::{Trust, Via},
     event::{Meaning, VoiceEvent},
+    lease::Lease,
     milestone::Memory,
     store::{Held, Record, SlotKey},
 };
@@ -19,6 +20,7 @@ pub(crate) struct Arrival {
     truth: OnceLock<VoiceEvent>,
     origin: Origin,
     grant: OnceLock<Grant>,
+    detached: OnceLock<Instant>,
     pub(crate) began: Instant,
     pub(crate) deadline: Instant,
 }
@@ -39,6 +41,7 @@ pub(crate) struct Grant {
     pub(crate) held: Held,
     pub(crate) record: Record,
     pub(crate) retain: Duration,
+    pub(crate) lease: Lease,
     #[cfg(feature = "postgres")]
     pub(crate) ledger: Option<crate::store::postgres::Ledger>,
 }
@@ -55,6 +58,7 @@ impl Arrival {
             truth: OnceLock::new(),
             origin,
             grant: OnceLock::new(),
+            detached: OnceLock::new(),
             began,
             deadline,
         }
@@ -86,10 +90,21 @@ impl Arrival {
             held: Held::NONE,
             record: Record::EMPTY,
             retain: Duration::ZERO,
+            lease: Lease::none(),
             #[cfg(feature = "postgres")]
             ledger: None,
         };
         self.grant.get().unwrap_or(&NONE)
+    }
+
+    /// The request was answered or dropped, and its handler goes on.
+    pub(crate) fn detach(&self) {
+        let _ = self.detached.set(Instant::now()); // it happens once
+    }
+
+    /// Since when nobody waits for the answer.
+    pub(crate) fn detached(&self) -> Option<Instant> {
+        self.detached.get().copied()
     }
 
     pub(crate) fn trust(&self) -> Trust {

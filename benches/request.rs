@@ -1,9 +1,9 @@
 //! What a callback costs: the layer beside a handler written by hand.
 //!
 //! ```sh
-//! cargo bench --bench request             # criterion, then the table
-//! cargo bench --bench request -- --table  # the table alone
-//! cargo bench --bench request -- --gate   # the table; fails unless the layer is the cheaper one
+//! cargo bench -p benches --bench request             # criterion, then the table
+//! cargo bench -p benches --bench request -- --table  # the table alone
+//! cargo bench -p benches --bench request -- --gate   # the table; fails unless the layer is the cheaper one
 //! ```
 //!
 //! `--once NAME` runs one batch of one variant and nothing else, for counting instructions.

@@ -9,9 +9,6 @@
 //! cargo run --example reconcile --features client
 //! ```
 
-#[path = "../tests/common/fake_api.rs"]
-mod fake_api;
-
 use std::{
     error::Error,
     net::SocketAddr,
@@ -21,7 +18,7 @@ use std::{
 
 use axum::{Router, extract::State, routing::post};
 use bytes::Bytes;
-use fake_api::FakeApi;
+use harness::fake_api::{self, FakeApi};
 use http::{Request, StatusCode};
 use http_body_util::Full;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};

@@ -1,6 +1,9 @@
 use std::{
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -20,7 +23,7 @@ pub(crate) struct Arrival {
     truth: OnceLock<VoiceEvent>,
     origin: Origin,
     grant: OnceLock<Grant>,
-    detached: OnceLock<Instant>,
+    is_detached: AtomicBool,
     pub(crate) began: Instant,
     pub(crate) deadline: Instant,
 }
@@ -58,7 +61,7 @@ impl Arrival {
             truth: OnceLock::new(),
             origin,
             grant: OnceLock::new(),
-            detached: OnceLock::new(),
+            is_detached: AtomicBool::new(false),
             began,
             deadline,
         }
@@ -99,12 +102,12 @@ impl Arrival {
 
     /// The request was answered or dropped, and its handler goes on.
     pub(crate) fn detach(&self) {
-        let _ = self.detached.set(Instant::now()); // it happens once
+        self.is_detached.store(true, Relaxed);
     }
 
-    /// Since when nobody waits for the answer.
-    pub(crate) fn detached(&self) -> Option<Instant> {
-        self.detached.get().copied()
+    /// Whether nobody waits for the answer any more.
+    pub(crate) fn is_detached(&self) -> bool {
+        self.is_detached.load(Relaxed)
     }
 
     pub(crate) fn trust(&self) -> Trust {

@@ -9,7 +9,7 @@ use crate::{
     arrival::{Arrival, Grant},
     conflict::Conflict,
     delivery::Trust,
-    event::Meaning,
+    event::{Meaning, VoiceEvent},
     lease::Lease,
     milestone::Memory,
     panic,
@@ -66,8 +66,10 @@ impl<D: DedupStore> Pipeline<D> {
 
     /// Bounds what one captured header pair can make up.
     fn admit(&self, arrival: &Arrival, slot: SlotKey) -> Result<(), Answer> {
-        let is_outcome = matches!(arrival.event().meaning(), Meaning::Ready | Meaning::Failed);
-        if is_outcome || arrival.trust() == Trust::Confirmed {
+        let event = arrival.event();
+        // There are few kinds of progress, and one slot for each.
+        let is_bounded = event.is_final() || event.meaning() == Meaning::Pending;
+        if is_bounded || arrival.trust() == Trust::Confirmed {
             return Ok(());
         }
         let task = self.namespace.success(arrival.event());
@@ -84,22 +86,22 @@ impl<D: DedupStore> Pipeline<D> {
             slot,
             held,
             record: arrival.memory().to_record(),
-            retain: self.retention(arrival.event().meaning()),
+            retain: self.retention(arrival.event()),
             lease: Lease::ending(asked - arrival.began + self.times.lease),
             #[cfg(feature = "postgres")]
             ledger: crate::store::postgres::Ledger::of(&*self.store),
         }
     }
 
-    fn retention(&self, meaning: Meaning) -> Duration {
-        match meaning {
-            Meaning::Ready | Meaning::Failed => {
+    fn retention(&self, event: &VoiceEvent) -> Duration {
+        match event.is_final() {
+            true => {
                 let outcome = self.times.retain_outcome;
                 let outcome = outcome.unwrap_or_else(|| self.store.retention());
                 // Whoever says how long: a captured pair must not outlive what it brought.
                 outcome.max(self.times.least_retention())
             }
-            _ => self.times.retain_progress,
+            false => self.times.retain_progress,
         }
     }
 

@@ -99,11 +99,12 @@ impl<D: DedupStore> Pipeline<D> {
         let longest = self.times.detached;
         // Who waits for an answer has it by the deadline.
         let mut cap = Alarm::at(delivery.0.deadline + longest);
-        let mut detached = None;
+        let mut is_detached = false;
         poll_fn(|cx| {
-            if detached.is_none() {
-                detached = delivery.0.detached();
-                detached.inspect(|at| cap = Alarm::at(*at + longest));
+            // The task that it was moved to polls it at once.
+            if !is_detached && delivery.0.is_detached() {
+                is_detached = true;
+                cap = Alarm::at(Instant::now() + longest);
             }
             if ending.as_mut().poll(cx).is_ready() {
                 self.drain.count_aborted();

@@ -1,7 +1,5 @@
 //! What a request costs in allocations: counts, because they do not depend on the machine.
 
-mod common;
-
 use std::{
     convert::Infallible,
     future::Future,
@@ -10,7 +8,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use common::{Callback, key};
+use harness::{Callback, key};
 use http::{Request, Response};
 use http_body_util::Full;
 use suno_callback::{MemoryStore, SunoCallbackLayer, SunoCallbackService};

@@ -1,8 +1,6 @@
 //! What a hostile body can cost: never more memory than the body limit and a constant, whatever it
 //! declares and however long it goes on.
 
-mod common;
-
 use std::{
     convert::Infallible,
     pin::Pin,
@@ -11,12 +9,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use common::{
+use futures_util::{FutureExt, stream};
+use harness::{
     Callback,
     probe::{Probe, layer},
     serve,
 };
-use futures_util::{FutureExt, stream};
 use http::Request;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{Full, StreamBody};
@@ -92,7 +90,7 @@ fn the_counter_counts() {
 #[test]
 fn f60_a_stream_of_a_gibibyte_costs_the_limit_and_no_more() {
     let _turn = alone();
-    let (runtime, probe) = (runtime(), Probe::new());
+    let (runtime, probe) = (runtime(), Probe::default());
     for size in [1, 1000, 1024, LIMIT, 1 << 20] {
         let frame = Bytes::from(vec![b' '; size]);
         let left = (1 << 30) / size as u64;
@@ -113,7 +111,7 @@ fn f60_a_stream_of_a_gibibyte_costs_the_limit_and_no_more() {
 #[test]
 fn f60_a_small_frame_before_a_huge_one_costs_no_copy_of_it() {
     let _turn = alone();
-    let probe = Probe::new();
+    let probe = Probe::default();
     for small in 1..3 {
         let frames = [vec![b' '; small], vec![b' '], vec![b' '; 8 << 20]];
         let frames = frames.map(|frame| Ok::<_, Infallible>(Frame::data(Bytes::from(frame))));
@@ -128,7 +126,7 @@ fn f60_a_small_frame_before_a_huge_one_costs_no_copy_of_it() {
 #[test]
 fn f60_a_declared_length_of_64_tib_costs_nothing() {
     let _turn = alone();
-    let probe = Probe::new();
+    let probe = Probe::default();
     for declared in [1 << 46, u64::MAX] {
         let body = Frames {
             frame: Bytes::from_static(b" "),
@@ -196,7 +194,7 @@ fn what_a_parser_hates_costs_a_few_times_the_limit() {
             ),
         ),
     ];
-    let probe = Probe::new();
+    let probe = Probe::default();
     for (name, body) in bodies {
         let request = request().map(|_| Full::new(Bytes::from(body)));
         let mut reply = None;
@@ -212,7 +210,7 @@ fn what_a_parser_hates_costs_a_few_times_the_limit() {
 #[test]
 fn refusals_leave_no_memory_behind() {
     let _turn = alone();
-    let probe = Probe::new();
+    let probe = Probe::default();
     let round = || {
         for number in 0..2_000_u64 {
             let mut callback = Callback::success(&format!("t{number}"), "v");

@@ -1,7 +1,7 @@
 //! How a store grows: bytes per entry, and claims with their commits per second, one after the
 //! other and 32 at a time, beside so many live slots.
 //!
-//! `cargo bench --bench stores --all-features -- --growth 10000,1000000`. The stores on disk and on
+//! `cargo bench -p benches --bench stores -- --growth 10000,1000000`. The stores on disk and on
 //! servers are filled in bulk with rows or keys as a commit leaves them; memory takes every slot
 //! through a claim and a commit. What is timed are real claims and commits of new slots.
 
@@ -20,7 +20,6 @@ use crate::{TASKS, handle, round, slot};
 const WATCHED: Duration = Duration::from_secs(3);
 
 /// From here on a server's store takes minutes to fill.
-#[cfg(any(feature = "postgres", feature = "redis"))]
 const LARGEST_ON_SERVERS: u64 = 1_000_000;
 
 /// Each size in a process of its own, or memory that one has given back would hide in the next.
@@ -44,20 +43,17 @@ pub(crate) fn run(runtime: &Runtime, sizes: Option<String>) {
 
 async fn measure(size: u64) {
     memory(size).await;
-    #[cfg(feature = "sqlite")]
     {
         let sqlite = crate::sqlite::Sqlite::open().await;
         sqlite.fill(size).await;
         row("sqlite", size, sqlite.bytes(), &sqlite.store).await;
     }
-    #[cfg(feature = "postgres")]
     if size <= LARGEST_ON_SERVERS {
         let postgres = crate::postgres::Postgres::open().await;
         postgres.fill(size).await;
         row("postgres", size, postgres.bytes().await, &postgres.store).await;
         postgres.remove().await;
     }
-    #[cfg(feature = "redis")]
     if size <= LARGEST_ON_SERVERS {
         let redis = crate::redis::Redis::open().await;
         let before = redis.bytes().await;

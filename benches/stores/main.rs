@@ -2,10 +2,10 @@
 //!
 //! ```sh
 //! . tests/servers.sh && servers_start
-//! cargo bench --bench stores --all-features
+//! cargo bench -p benches --bench stores
 //! ```
 //!
-//! measures every store whose feature is on:
+//! measures every store:
 //!
 //! - `single`: one event after the other;
 //! - `parallel`: 32 events at a time, each with a slot of its own;
@@ -15,11 +15,8 @@
 //! PostgreSQL is looked for at `SUNO_TEST_POSTGRES` and Redis at `SUNO_TEST_REDIS`.
 
 mod growth;
-#[cfg(feature = "postgres")]
 mod postgres;
-#[cfg(feature = "redis")]
 mod redis;
-#[cfg(feature = "sqlite")]
 mod sqlite;
 
 use std::{
@@ -48,18 +45,15 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     let memory = Arc::new(MemoryStore::with_capacity(200_000));
     bench(&mut criterion, &runtime, "memory", &memory);
-    #[cfg(feature = "sqlite")]
     {
         let sqlite = runtime.block_on(sqlite::Sqlite::open());
         bench(&mut criterion, &runtime, "sqlite", &sqlite.store);
     }
-    #[cfg(feature = "postgres")]
     {
         let postgres = runtime.block_on(postgres::Postgres::open());
         bench(&mut criterion, &runtime, "postgres", &postgres.store);
         runtime.block_on(postgres.remove());
     }
-    #[cfg(feature = "redis")]
     {
         let redis = runtime.block_on(redis::Redis::open());
         bench(&mut criterion, &runtime, "redis", &redis.store);
@@ -142,12 +136,10 @@ fn next() -> u64 {
 }
 
 /// The address of a server. Nothing is skipped: without one the measurement ends here.
-#[cfg(any(feature = "postgres", feature = "redis"))]
 fn server(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| {
         eprintln!(
-            "{variable} is not set, and the feature of its store is on: \
-             `. tests/servers.sh; servers_start` starts a server and sets it"
+            "{variable} is not set: `. tests/servers.sh; servers_start` starts a server and sets it"
         );
         std::process::exit(1)
     })

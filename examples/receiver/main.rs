@@ -22,6 +22,10 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 use tower::Layer;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{
+    Layer as _, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 use self::{handler::Handler, options::Options};
 
@@ -125,13 +129,20 @@ async fn serve(options: &Options, receiver: Receiver, drain: Drain) -> Result<()
     Ok(())
 }
 
+/// The log, on stderr: what `RUST_LOG` asks for, such as `warn,receiver=debug`, or else `info`.
+fn log() {
+    let asked = std::env::var("RUST_LOG").ok();
+    let asked = asked.and_then(|asked| asked.parse::<Targets>().ok());
+    let filter = asked.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .init();
+}
+
 #[tokio::main]
 async fn main() -> ExitCode {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter(filter.unwrap_or_else(|_| "info".into()))
-        .init();
+    log();
     let options = match Options::parse() {
         Ok(options) => options,
         Err(error) => {

@@ -19,7 +19,7 @@ use suno_callback::{
 use tokio::{sync::Semaphore, time::Instant};
 use tower::{Layer, Service, ServiceExt};
 
-use crate::common::{
+use harness::{
     Callback, Seen, accepting, answer,
     counting::Operations,
     key,
@@ -28,7 +28,7 @@ use crate::common::{
 
 #[tokio::test]
 async fn an_accepted_event_is_claimed_handled_and_committed_once() {
-    let probe = Probe::new();
+    let probe = Probe::default();
     probe
         .send(Callback::success("t", "v").request())
         .await
@@ -127,7 +127,7 @@ async fn f7_a_panic_of_the_handler_is_500_and_its_claim_released() {
 
 #[tokio::test]
 async fn f65_a_thousand_replays_are_answered_and_not_handled() {
-    let probe = Probe::new();
+    let probe = Probe::default();
     let callback = Callback::success("t", "v");
     probe.send(callback.request()).await.assert_accepted();
     for _ in 0..1000 {
@@ -139,7 +139,7 @@ async fn f65_a_thousand_replays_are_answered_and_not_handled() {
 
 #[tokio::test]
 async fn after_a_success_the_rest_of_the_task_is_late() {
-    let probe = Probe::new();
+    let probe = Probe::default();
     probe
         .send(Callback::success("t", "v").request())
         .await
@@ -264,7 +264,7 @@ async fn a_hook_that_panics_changes_no_answer() {
 }
 
 /// A handler that waits for a permit, so that a test decides when it ends.
-fn held(layer: &crate::common::probe::ProbeLayer) -> (Probe, Arc<Semaphore>) {
+fn held(layer: &harness::probe::ProbeLayer) -> (Probe, Arc<Semaphore>) {
     let gate = Arc::new(Semaphore::new(0));
     let opened = Arc::clone(&gate);
     let probe = Probe::calling(layer, move |_| {

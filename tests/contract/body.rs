@@ -15,7 +15,7 @@ use http_body_util::{BodyExt, Full, StreamBody, channel::Channel};
 use suno_callback::{InvalidEvent, Limits, Rejection};
 use tokio::time::Instant;
 
-use crate::common::{
+use harness::{
     Callback, answer,
     probe::{Probe, layer},
 };
@@ -81,11 +81,11 @@ impl Body for Declared {
 #[tokio::test]
 async fn f60_a_body_of_the_limit_is_read_and_one_byte_more_is_413() {
     for size in [1, 7, 1000, LIMIT - 1, LIMIT, LIMIT + 1] {
-        let probe = Probe::new();
+        let probe = Probe::default();
         let request = in_frames(&of_len(LIMIT), size);
         probe.send(request).await.assert_accepted();
 
-        let probe = Probe::new();
+        let probe = Probe::default();
         let request = in_frames(&of_len(LIMIT + 1), size);
         probe
             .send(request)
@@ -98,7 +98,7 @@ async fn f60_a_body_of_the_limit_is_read_and_one_byte_more_is_413() {
 #[tokio::test]
 async fn f60_a_declared_length_above_the_limit_is_413_without_reading() {
     for length in [LIMIT as u64 + 1, 1 << 32, 1 << 46, u64::MAX] {
-        let probe = Probe::new();
+        let probe = Probe::default();
         let request = Callback::success("t", "v")
             .request()
             .map(|_| Declared(length));
@@ -133,7 +133,7 @@ async fn the_body_limit_is_a_knob() {
 #[tokio::test]
 async fn f60_a_stream_without_end_is_413() {
     for size in [1, 100, LIMIT, 10 * LIMIT] {
-        let probe = Probe::new();
+        let probe = Probe::default();
         let frame = Bytes::from(vec![b' '; size]);
         let request = Callback::success("t", "v")
             .request()
@@ -188,7 +188,7 @@ async fn f60_empty_frames_and_trailers_change_nothing() {
         data(""),
         Ok(Frame::trailers(trailers)),
     ];
-    let probe = Probe::new();
+    let probe = Probe::default();
     let body = StreamBody::new(stream::iter(frames));
     probe
         .send(callback.request().map(|_| body))
@@ -202,7 +202,7 @@ async fn f60_a_body_that_breaks_off_is_400() {
     for end in 0..=callback.body.len() {
         let part = Bytes::from(callback.body[..end].to_owned());
         let frames = [Ok(Frame::data(part)), Err("connection reset")];
-        let probe = Probe::new();
+        let probe = Probe::default();
         let body = StreamBody::new(stream::iter(frames));
         let reply = probe.send(callback.request().map(|_| body)).await;
         reply.assert_refusal(Rejection::BodyBroken);
@@ -212,7 +212,7 @@ async fn f60_a_body_that_breaks_off_is_400() {
 
 #[tokio::test(start_paused = true)]
 async fn f60_a_body_that_stalls_is_408_after_three_seconds() {
-    let probe = Probe::new();
+    let probe = Probe::default();
     let (mut sender, body) = Channel::<Bytes>::new(8);
     sender.send_data(Bytes::from_static(b"{")).await.unwrap();
     let began = Instant::now();
@@ -227,7 +227,7 @@ async fn f60_a_body_that_stalls_is_408_after_three_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn f60_a_byte_a_second_is_408_after_three_seconds() {
-    let probe = Probe::new();
+    let probe = Probe::default();
     let (mut sender, body) = Channel::<Bytes>::new(1);
     let drip = tokio::spawn(async move {
         while sender.send_data(Bytes::from_static(b" ")).await.is_ok() {
@@ -246,7 +246,7 @@ async fn f60_a_byte_a_second_is_408_after_three_seconds() {
 
 #[tokio::test(start_paused = true)]
 async fn a_body_that_is_complete_just_in_time_is_accepted() {
-    let probe = Probe::new();
+    let probe = Probe::default();
     let callback = Callback::success("t", "v");
     let (mut sender, body) = Channel::<Bytes>::new(1);
     let request = callback.request().map(|_| body);
@@ -259,7 +259,7 @@ async fn a_body_that_is_complete_just_in_time_is_accepted() {
 
 #[tokio::test(start_paused = true)]
 async fn f60_empty_frames_without_end_are_408_and_let_others_run() {
-    let probe = Probe::new();
+    let probe = Probe::default();
     let request = Callback::success("t", "v")
         .request()
         .map(|_| Endless(Bytes::new()));
@@ -280,7 +280,7 @@ async fn f60_empty_frames_without_end_are_408_and_let_others_run() {
 #[tokio::test]
 async fn f10_a_peer_that_goes_while_it_sends_leaves_nothing_behind() {
     let callback = Callback::success("t", "v");
-    let probe = Probe::new();
+    let probe = Probe::default();
     for end in 0..callback.body.len() {
         let (mut sender, body) = Channel::<Bytes>::new(2);
         let part = Bytes::from(callback.body[..end].to_owned());
@@ -295,7 +295,7 @@ async fn f10_a_peer_that_goes_while_it_sends_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn an_empty_body_is_no_event() {
-    let probe = Probe::new();
+    let probe = Probe::default();
     let request = Callback::success("t", "v")
         .request()
         .map(|_| Full::<Bytes>::default());

@@ -4,10 +4,10 @@ use suno_callback::{
     Disposition, Inconsistency, InvalidEvent, Rejection, TaskId, VoiceOutcome, VoiceStatus,
 };
 
-use crate::common::{Callback, probe::Probe};
+use harness::{Callback, probe::Probe};
 
 async fn refused(signed: &str, body: impl Into<String>, why: InvalidEvent) {
-    let (body, probe) = (body.into(), Probe::new());
+    let (body, probe) = (body.into(), Probe::default());
     let reply = probe
         .send(Callback::new(signed, body.clone()).request())
         .await;
@@ -17,7 +17,7 @@ async fn refused(signed: &str, body: impl Into<String>, why: InvalidEvent) {
 }
 
 async fn delivered(signed: &str, body: impl Into<String>) {
-    let (body, probe) = (body.into(), Probe::new());
+    let (body, probe) = (body.into(), Probe::default());
     let reply = probe
         .send(Callback::new(signed, body.clone()).request())
         .await;
@@ -185,7 +185,7 @@ async fn f57_a_repeated_key_elsewhere_is_delivered_as_inconsistent() {
         r#"{"code":200,"data":{"taskId":"t","status":"success","voiceId":"v","voice\u0049d":"w"}}"#,
         r#"{"code":200,"data":{"taskId":"t","status":"wait_validating","validateInfo":"a","validateInfo":"b"}}"#,
     ] {
-        let probe = Probe::new();
+        let probe = Probe::default();
         probe
             .send(Callback::new("t", body).request())
             .await
@@ -337,7 +337,7 @@ async fn f49_unknown_and_odd_content_under_a_good_signature_is_delivered() {
 
 #[tokio::test]
 async fn f49_an_unknown_status_reaches_the_handler_as_it_was_written() {
-    let probe = Probe::new();
+    let probe = Probe::default();
     let body = r#"{"code":200,"data":{"taskId":"t","status":"Waiting \u00e9"}}"#;
     probe
         .send(Callback::new("t", body).request())
@@ -345,7 +345,7 @@ async fn f49_an_unknown_status_reaches_the_handler_as_it_was_written() {
         .assert_accepted();
     let (event, _) = probe.seen.all().pop().unwrap();
     assert_eq!(*event.status(), VoiceStatus::Other("Waiting é".into()));
-    assert_eq!(event.outcome(), VoiceOutcome::Pending);
+    assert_eq!(event.outcome(), VoiceOutcome::Unknown);
 }
 
 #[tokio::test]
@@ -362,7 +362,7 @@ async fn f57_the_signed_id_is_the_one_that_is_handed_over() {
     // Decoys in every place that is not one of the four.
     let body = r#"{"task":{"taskId":"u"},"data":{"task":{"taskId":"u"},"taskId":"t","status":"success",
         "voiceId":"v","voice":{"voiceId":"w"}},"code":200,"status":"fail","voiceId":"w"}"#;
-    let probe = Probe::new();
+    let probe = Probe::default();
     let reply = probe.send(Callback::new("u", body).request()).await;
     reply.assert_refusal(Rejection::SignatureWrong);
     probe.assert_untouched();

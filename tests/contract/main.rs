@@ -1,10 +1,9 @@
-//! One test for each row of the HTTP contract.
-
-#[path = "../common/mod.rs"]
-mod common;
+//! What is answered to what: one test for each row of the HTTP contract.
 
 mod answer;
+mod axum;
 mod body;
 mod content;
 mod head;
+mod signature;
 mod wire;

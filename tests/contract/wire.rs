@@ -15,7 +15,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::common::{
+use harness::{
     Callback, KEY,
     probe::{Probe, layer},
     serve,
@@ -129,7 +129,7 @@ fn callback() -> Callback {
 
 #[tokio::test]
 async fn a_callback_over_http_1_is_accepted_and_its_duplicate_too() {
-    let probe = Probe::new();
+    let probe = Probe::default();
     let mut wire = Wire::to(&probe).await;
     for body in ["handled", r#"{"status":"received"}"#] {
         wire.send(callback().wire()).await;
@@ -149,7 +149,7 @@ async fn a_callback_over_http_1_is_accepted_and_its_duplicate_too() {
 
 #[tokio::test]
 async fn f60_a_content_length_of_64_tib_is_413_at_once() {
-    let probe = Probe::new();
+    let probe = Probe::default();
     let began = Instant::now();
     for length in [16_385_u64, 1 << 46, u64::MAX / 2] {
         let lines = format!("content-length: {length}\r\n");
@@ -166,7 +166,7 @@ async fn f60_a_content_length_of_64_tib_is_413_at_once() {
 
 #[tokio::test]
 async fn f60_a_body_that_stalls_on_a_socket_is_408_after_three_seconds() {
-    let probe = Probe::new();
+    let probe = Probe::default();
     let wire = callback().wire();
     let began = Instant::now();
     let answer = exchange(&probe, &wire[..wire.len() - 1]).await;
@@ -198,7 +198,7 @@ async fn f60_a_content_length_that_lies_is_refused() {
 
 #[tokio::test]
 async fn f60_chunks_of_one_byte_are_put_together() {
-    let probe = Probe::new();
+    let probe = Probe::default();
     let body = callback().body;
     let chunks: String = body
         .chars()
@@ -220,7 +220,7 @@ async fn f60_chunks_of_one_byte_are_put_together() {
 
 #[tokio::test]
 async fn f60_chunks_beyond_the_limit_are_413() {
-    let probe = Probe::new();
+    let probe = Probe::default();
     let mut bytes = head(&callback(), "transfer-encoding: chunked\r\n");
     bytes += &"1\r\n \r\n".repeat(16 * 1024 + 1);
     assert_eq!(exchange(&probe, bytes).await.status(), 413);
@@ -232,7 +232,7 @@ async fn f60_chunks_beyond_the_limit_are_413() {
 
 #[tokio::test]
 async fn a_broken_chunk_is_400() {
-    let probe = Probe::new();
+    let probe = Probe::default();
     for chunk in ["x\r\n", "-1\r\n", "1\r\n{}\r\n", "FFFFFFFFFFFFFFFFFF\r\n"] {
         let bytes = head(&callback(), "transfer-encoding: chunked\r\n") + chunk;
         assert_eq!(exchange(&probe, bytes).await.status(), 400, "{chunk:?}");
@@ -242,7 +242,7 @@ async fn a_broken_chunk_is_400() {
 
 #[tokio::test]
 async fn f10_a_peer_that_half_closes_inside_the_body_is_not_handled() {
-    let probe = Probe::new();
+    let probe = Probe::default();
     let bytes = callback().wire();
     let body_at = bytes.len() - callback().body.len();
     for end in [body_at, body_at + 1, bytes.len() - 1] {
@@ -259,7 +259,7 @@ async fn f10_a_peer_that_half_closes_inside_the_body_is_not_handled() {
 
 #[tokio::test]
 async fn f60_expect_100_continue_is_answered_only_when_the_head_is_good() {
-    let probe = Probe::new();
+    let probe = Probe::default();
     let body = callback().body;
     let lines = format!("content-length: {}\r\nexpect: 100-continue\r\n", body.len());
     let mut wire = Wire::to(&probe).await;
@@ -276,7 +276,7 @@ async fn f60_expect_100_continue_is_answered_only_when_the_head_is_good() {
 
 #[tokio::test]
 async fn f68_http_1_0_follows_the_same_rules() {
-    let probe = Probe::new();
+    let probe = Probe::default();
     let old = |bytes: Vec<u8>| {
         String::from_utf8(bytes)
             .unwrap()
@@ -293,7 +293,7 @@ async fn f68_http_1_0_follows_the_same_rules() {
 
 #[tokio::test]
 async fn f68_head_and_options_are_405_and_there_is_no_cors() {
-    let probe = Probe::new();
+    let probe = Probe::default();
     for method in ["OPTIONS", "HEAD", "GET", "PUT", "DELETE", "PATCH", "TRACE"] {
         let bytes = format!(
             "{method} / HTTP/1.1\r\nhost: localhost\r\norigin: https://evil.example\r\n\
@@ -313,7 +313,7 @@ async fn f68_head_and_options_are_405_and_there_is_no_cors() {
 
 #[tokio::test]
 async fn f52_repeated_headers_are_400_over_http_1() {
-    let probe = Probe::new();
+    let probe = Probe::default();
     let extra = [
         format!("X-Webhook-Timestamp: {}\r\n", callback().timestamp),
         format!("X-WEBHOOK-SIGNATURE: {}\r\n", callback().signature),
@@ -329,7 +329,7 @@ async fn f52_repeated_headers_are_400_over_http_1() {
 
 #[tokio::test]
 async fn white_space_around_a_header_value_is_no_part_of_it() {
-    let probe = Probe::new();
+    let probe = Probe::default();
     let bytes = String::from_utf8(callback().wire()).unwrap();
     let spaced = bytes
         .replace("x-webhook-timestamp: ", "X-Webhook-Timestamp:")
@@ -340,7 +340,7 @@ async fn white_space_around_a_header_value_is_no_part_of_it() {
 
 #[tokio::test]
 async fn f61_a_compressed_body_is_415() {
-    let probe = Probe::new();
+    let probe = Probe::default();
     let lines = "content-encoding: gzip\r\ncontent-length: 20\r\n";
     let bytes = [
         head(&callback(), lines).as_bytes(),
@@ -354,14 +354,14 @@ async fn f61_a_compressed_body_is_415() {
 
 #[tokio::test]
 async fn f63_refusals_of_a_signature_are_the_same_bytes_on_the_wire() {
-    let probe = Probe::new();
+    let probe = Probe::default();
     let callback = callback();
     let good = String::from_utf8(callback.wire()).unwrap();
     let wrong = Callback {
         task_id: "u".into(),
         ..callback.clone()
     }
-    .signed_at(crate::common::unix_now());
+    .signed_at(harness::unix_now());
     let mut refusals = vec![
         good.replace("x-webhook-timestamp", "x-other"),
         good.replace("x-webhook-signature", "x-other"),
@@ -393,7 +393,7 @@ fn http_2() -> Client<hyper_util::client::legacy::connect::HttpConnector, Outgoi
 
 #[tokio::test]
 async fn f68_http_2_follows_the_same_rules() {
-    let probe = Probe::new();
+    let probe = Probe::default();
     let uri = format!("http://{}/", serve(probe.service.clone()).await);
     let client = http_2();
     let mut get = callback().request_to(&uri);

@@ -1,0 +1,5 @@
+//! Asking the provider: the client, the reconciler, and what they keep out.
+
+mod client;
+mod forge_matrix;
+mod reconcile;

@@ -1,0 +1,615 @@
+//! Callback and poll together deliver once, also when the provider has stopped calling.
+
+use std::{
+    future::pending,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use harness::fake_api::{API_KEY, FakeApi, Reply};
+use harness::{Callback, Seen, accepting, answer, key, post, serve};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Full};
+use suno_callback::{
+    CallbackKind, Disposition, MemoryStore, Reconciler, SunoCallbackLayer, SunoCallbackService,
+    TaskId, Trust, UrlSecret, Via, VoiceClient, VoiceOutcome,
+    client::{ApiKey, Pace, Unsettled, Watched, Watchlist},
+};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinHandle,
+    time::{Instant, advance, timeout},
+};
+use tower::{Layer, ServiceExt, util::BoxCloneService};
+
+type Handler =
+    BoxCloneService<Request<Full<Bytes>>, Response<Full<Bytes>>, std::convert::Infallible>;
+type Mounted = SunoCallbackService<Handler, MemoryStore>;
+
+fn task(id: &str) -> TaskId {
+    TaskId::new(id).unwrap()
+}
+
+fn client(api: &FakeApi) -> VoiceClient<FakeApi> {
+    VoiceClient::new(api.clone(), ApiKey::new(API_KEY).unwrap()).rate(100, Duration::from_secs(1))
+}
+
+fn layer() -> SunoCallbackLayer<MemoryStore> {
+    SunoCallbackLayer::new(key(), MemoryStore::default())
+}
+
+/// A mounted service and the reconciler over it, running.
+struct Rig {
+    api: FakeApi,
+    layer: SunoCallbackLayer<MemoryStore>,
+    service: Mounted,
+    watchlist: Watchlist,
+    running: JoinHandle<()>,
+}
+
+impl Rig {
+    fn new(layer: SunoCallbackLayer<MemoryStore>, handler: Handler) -> Self {
+        Self::paced(layer, handler, Pace::default())
+    }
+
+    fn paced(layer: SunoCallbackLayer<MemoryStore>, handler: Handler, pace: Pace) -> Self {
+        let api = FakeApi::default();
+        let service = layer.layer(handler);
+        let reconciler =
+            Reconciler::new(client(&api), service.clone()).watching(Watchlist::new(pace));
+        let watchlist = reconciler.watchlist();
+        let running = tokio::spawn(reconciler.run());
+        Self {
+            api,
+            layer,
+            service,
+            watchlist,
+            running,
+        }
+    }
+
+    async fn receive(&self, callback: &Callback) -> Response<()> {
+        let response = self.service.clone().oneshot(callback.request());
+        response.await.unwrap().map(drop)
+    }
+}
+
+fn noting(seen: &Seen) -> Handler {
+    BoxCloneService::new(accepting(seen.clone()))
+}
+
+/// Answers with these statuses in turn, then with 200.
+fn answering(seen: &Seen, statuses: &[u16]) -> Handler {
+    let seen = seen.clone();
+    let statuses = statuses.iter().map(|it| StatusCode::from_u16(*it).unwrap());
+    let statuses: Mutex<Vec<_>> = Mutex::new(statuses.rev().collect());
+    let statuses = Arc::new(statuses);
+    BoxCloneService::new(tower::service_fn(move |request: Request<Full<Bytes>>| {
+        seen.push(&request);
+        let status = statuses.lock().unwrap().pop().unwrap_or(StatusCode::OK);
+        async move { Ok(answer(status)) }
+    }))
+}
+
+fn disposition<B>(response: &Response<B>) -> Option<Disposition> {
+    response.extensions().get().copied()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_callback_is_delivered_by_a_poll_and_its_late_twin_is_a_duplicate() {
+    let seen = Seen::default();
+    let rig = Rig::new(layer(), noting(&seen));
+    let watch = rig.watchlist.watch(&task("t"));
+    advance(Duration::from_secs(40)).await;
+    rig.api.succeed("t", "v");
+    assert!(matches!(watch.await, Watched::Delivered(event) if event.task_id() == "t"));
+    let (event, delivery) = seen.all().remove(0);
+    assert!(matches!(event.outcome(), VoiceOutcome::Ready(id) if *id == "v"));
+    assert_eq!(
+        (delivery.via(), delivery.trust()),
+        (Via::Poll, Trust::Confirmed)
+    );
+    assert_eq!((delivery.key_label(), delivery.signed_at()), (None, None));
+    let response = rig.receive(&Callback::success("t", "v")).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(disposition(&response), Some(Disposition::Duplicate));
+    assert_eq!(seen.len(), 1);
+    assert!(rig.watchlist.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_handler_sees_a_post_with_the_record_as_json() {
+    let (sender, mut requests) = mpsc::unbounded_channel();
+    let handler = tower::service_fn(move |request: Request<Full<Bytes>>| {
+        let sender = sender.clone();
+        async move {
+            sender.send(request).unwrap();
+            Ok(answer(StatusCode::OK))
+        }
+    });
+    let rig = Rig::new(layer(), BoxCloneService::new(handler));
+    rig.api.succeed("t", "v");
+    drop(rig.watchlist.watch(&task("t")));
+    let request = requests.recv().await.unwrap();
+    assert_eq!(
+        (request.method(), request.uri().path()),
+        (&Method::POST, "/")
+    );
+    assert_eq!(request.headers()["content-type"], "application/json");
+    let body = request.into_body().collect().await.unwrap().to_bytes();
+    let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body["data"]["voiceId"], "v");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_callback_that_was_first_ends_the_watch_as_already_delivered() {
+    let seen = Seen::default();
+    let rig = Rig::new(layer(), noting(&seen));
+    let watch = rig.watchlist.watch(&task("t"));
+    rig.api.fail("t");
+    assert_eq!(
+        rig.receive(&Callback::failure("t")).await.status(),
+        StatusCode::OK
+    );
+    assert!(matches!(watch.await, Watched::AlreadyDelivered(_)));
+    assert_eq!(seen.len(), 1);
+    assert_eq!(seen.all()[0].1.via(), Via::Callback);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_waits_for_the_callback_that_is_running() {
+    let (started, finish) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let runs = Arc::new(AtomicUsize::new(0));
+    let handler = tower::service_fn({
+        let (started, finish, runs) = (started.clone(), finish.clone(), runs.clone());
+        move |_: Request<Full<Bytes>>| {
+            let (started, finish) = (started.clone(), finish.clone());
+            runs.fetch_add(1, SeqCst);
+            async move {
+                started.notify_one();
+                finish.notified().await;
+                Ok(answer(StatusCode::OK))
+            }
+        }
+    });
+    let rig = Rig::new(layer(), BoxCloneService::new(handler));
+    rig.api.succeed("t", "v");
+    let watch = rig.watchlist.watch(&task("t"));
+    let callback = Callback::success("t", "v");
+    let called = rig.receive(&callback);
+    let whole = async {
+        started.notified().await;
+        advance(Duration::from_secs(8)).await;
+        finish.notify_one();
+    };
+    let (response, ()) = tokio::join!(called, whole);
+    assert_eq!(response.status(), StatusCode::OK);
+    assert!(matches!(watch.await, Watched::AlreadyDelivered(_)));
+    assert_eq!(runs.load(SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_reply_deadline_cuts_the_handler_of_a_poll() {
+    let handler = tower::service_fn(|_: Request<Full<Bytes>>| async {
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        Ok(answer(StatusCode::OK))
+    });
+    let rig = Rig::new(layer(), BoxCloneService::new(handler));
+    rig.api.succeed("t", "v");
+    let began = Instant::now();
+    let watched = rig.watchlist.watch(&task("t")).await;
+    assert!(matches!(watched, Watched::Delivered(_)));
+    assert!(began.elapsed() >= Duration::from_secs(120));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_fails_is_tried_again_until_it_succeeds() {
+    let seen = Seen::default();
+    let rig = Rig::new(layer(), answering(&seen, &[500, 302, 404]));
+    rig.api.succeed("t", "v");
+    let watched = rig.watchlist.watch(&task("t")).await;
+    assert!(matches!(watched, Watched::Delivered(_)));
+    let attempts: Vec<_> = seen.all().iter().map(|(_, it)| it.attempt()).collect();
+    assert_eq!(attempts, [1, 2, 3, 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_end_without_an_outcome_says_why() {
+    let pace = || Pace {
+        patience: Duration::from_secs(60),
+        ..Pace::default()
+    };
+    let began = Instant::now();
+    for (setup, expected) in [
+        ((|_| {}) as fn(&FakeApi), Unsettled::Pending),
+        (
+            |api| api.progress("t", "wait_validating"),
+            Unsettled::Pending,
+        ),
+        (|api| api.succeed("t", ""), Unsettled::Inconsistent),
+        (|api| api.succeed("t", "fail"), Unsettled::Inconsistent),
+        (
+            |api| api.break_down(Reply::new(503, "")),
+            Unsettled::Unreachable,
+        ),
+        (|api| api.hang(), Unsettled::Unreachable),
+        (|api| api.fail("t"), Unsettled::NotAccepted),
+    ] {
+        let began = Instant::now();
+        let seen = Seen::default();
+        let rig = Rig::paced(layer(), answering(&seen, &[500; 99]), pace());
+        setup(&rig.api);
+        let watched = rig.watchlist.watch(&task("t")).await;
+        assert!(
+            matches!(watched, Watched::Expired(why) if why == expected),
+            "{watched:?} {expected:?}"
+        );
+        // The last question comes at the deadline; a hanging one takes ten seconds more.
+        assert!((60..=80).contains(&began.elapsed().as_secs()));
+        assert!(rig.watchlist.is_empty());
+    }
+    assert!(began.elapsed() >= Duration::from_secs(7 * 60));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pauses_grow_from_3_to_30_seconds() {
+    let rig = Rig::new(layer(), noting(&Seen::default()));
+    let watch = rig.watchlist.watch(&task("t"));
+    let began = Instant::now();
+    assert!(timeout(Duration::from_secs(300), watch).await.is_err());
+    let mut times = vec![began];
+    times.extend(rig.api.requests().iter().map(|it| it.at));
+    let pauses: Vec<_> = times.windows(2).map(|it| it[1] - it[0]).collect();
+    assert!(pauses.len() >= 9, "{pauses:?}");
+    for pause in &pauses {
+        let bounds = Duration::from_secs(3)..=Duration::from_millis(30_100);
+        assert!(bounds.contains(pause), "{pauses:?}");
+    }
+    assert!(pauses.last() > pauses.first(), "{pauses:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_watch_survives_an_api_that_is_down() {
+    let seen = Seen::default();
+    let rig = Rig::new(layer(), noting(&seen));
+    rig.api.break_down(Reply::new(502, "<html>"));
+    rig.api.succeed("t", "v");
+    let mut watch = rig.watchlist.watch(&task("t"));
+    assert!(timeout(Duration::from_secs(600), &mut watch).await.is_err());
+    rig.api.recover();
+    assert!(watch.await.is_delivered());
+    assert_eq!(seen.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_429_holds_every_watch_back() {
+    let rig = Rig::new(layer(), noting(&Seen::default()));
+    for n in 0..50 {
+        drop(rig.watchlist.watch(&task(&n.to_string())));
+    }
+    rig.api.break_down(Reply::new(429, "").retry_after("60"));
+    advance(Duration::from_secs(4)).await;
+    let wait = async {
+        while rig.api.count() == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(1), wait).await.unwrap();
+    let asked = rig.api.count();
+    tokio::time::sleep(Duration::from_secs(50)).await;
+    // At most what had its turn before the first answer was in.
+    assert!(rig.api.count() <= asked + 1, "{} {asked}", rig.api.count());
+}
+
+#[tokio::test(start_paused = true)]
+async fn watching_a_task_twice_is_one_watch() {
+    let seen = Seen::default();
+    let rig = Rig::new(layer(), noting(&seen));
+    let first = rig.watchlist.watch(&task("t"));
+    for _ in 0..10_000 {
+        drop(rig.watchlist.watch(&task("t")));
+    }
+    let second = rig.watchlist.watch(&task("t"));
+    assert_eq!(rig.watchlist.len(), 1);
+    tokio::time::sleep(Duration::from_millis(4_500)).await;
+    assert_eq!(rig.api.count(), 1);
+    rig.api.succeed("t", "v");
+    assert!(first.await.is_delivered() && second.await.is_delivered());
+    assert_eq!((rig.api.count(), seen.len()), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_tasks_are_watched_than_the_limit() {
+    let pace = Pace {
+        tasks: 2,
+        ..Pace::default()
+    };
+    let rig = Rig::paced(layer(), noting(&Seen::default()), pace);
+    let _one = rig.watchlist.watch(&task("1"));
+    let _two = rig.watchlist.watch(&task("2"));
+    assert!(matches!(
+        rig.watchlist.watch(&task("3")).await,
+        Watched::Refused
+    ));
+    assert_eq!(rig.watchlist.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn endless_patience_is_no_panic() {
+    let (zero, max) = (Duration::ZERO, Duration::MAX);
+    for (shortest, longest) in [(zero, zero), (zero, max), (max, max), (max, zero)] {
+        let pace = Pace {
+            shortest,
+            longest,
+            patience: max,
+            at_once: usize::MAX,
+            ..Pace::default()
+        };
+        let rig = Rig::paced(layer(), noting(&Seen::default()), pace);
+        let watch = rig.watchlist.watch(&task("t"));
+        assert!(timeout(Duration::from_secs(2), watch).await.is_err());
+        assert_eq!(rig.api.count() > 0, shortest == zero);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_tasks_are_taken_over_a_few_at_a_time() {
+    let seen = Seen::default();
+    let rig = Rig::new(layer(), noting(&seen));
+    let taken = Arc::new(AtomicUsize::new(0));
+    let tasks = (0..1_000).map(|n| {
+        // What was taken and has not ended is never more than ten.
+        let ended = seen.len();
+        assert!(taken.fetch_add(1, SeqCst) < ended + 10);
+        rig.api.succeed(&n.to_string(), "v");
+        task(&n.to_string())
+    });
+    let mut delivered = 0;
+    rig.watchlist
+        .watch_all(tasks, 10, |_, watched| {
+            assert!(matches!(watched, Watched::Delivered(_)));
+            delivered += 1;
+        })
+        .await;
+    assert_eq!((delivered, seen.len()), (1_000, 1_000));
+    assert_eq!(rig.api.count(), 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_drain_ends_the_reconciler_and_every_watch() {
+    let seen = Seen::default();
+    let rig = Rig::new(layer(), noting(&seen));
+    rig.api.succeed("t", "v");
+    let watch = rig.watchlist.watch(&task("t"));
+    rig.layer.drain().close();
+    assert!(matches!(watch.await, Watched::Stopped));
+    rig.running.await.unwrap();
+    assert!(matches!(
+        rig.watchlist.watch(&task("u")).await,
+        Watched::Stopped
+    ));
+    assert_eq!((seen.len(), rig.api.count()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_waits_for_the_handler_of_a_poll() {
+    let (started, finish) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let handler = tower::service_fn({
+        let (started, finish) = (started.clone(), finish.clone());
+        move |_: Request<Full<Bytes>>| {
+            let (started, finish) = (started.clone(), finish.clone());
+            async move {
+                started.notify_one();
+                finish.notified().await;
+                Ok(answer(StatusCode::OK))
+            }
+        }
+    });
+    let rig = Rig::new(layer(), BoxCloneService::new(handler));
+    rig.api.succeed("t", "v");
+    let watch = rig.watchlist.watch(&task("t"));
+    started.notified().await;
+    let drain = rig.layer.drain();
+    let drained = tokio::spawn(async move { drain.finish(Duration::from_secs(60)).await });
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert!(!drained.is_finished());
+    finish.notify_one();
+    let drained = drained.await.unwrap();
+    assert_eq!((drained.aborted, drained.unsettled), (0, 0));
+    assert!(matches!(watch.await, Watched::Delivered(_)));
+    rig.running.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drain_ends_the_handler_of_a_poll_at_its_deadline() {
+    let started = Arc::new(Notify::new());
+    let handler = tower::service_fn({
+        let started = started.clone();
+        move |_: Request<Full<Bytes>>| {
+            started.notify_one();
+            pending()
+        }
+    });
+    let rig = Rig::new(layer(), BoxCloneService::new(handler));
+    rig.api.succeed("t", "v");
+    let watch = rig.watchlist.watch(&task("t"));
+    started.notified().await;
+    let drained = rig.layer.drain().finish(Duration::from_secs(1)).await;
+    assert_eq!((drained.aborted, drained.unsettled), (1, 0));
+    assert!(matches!(watch.await, Watched::Stopped));
+    rig.running.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reconciler_that_is_dropped_stops_its_watches_and_its_handler_goes_on() {
+    let (started, finish, ended) = (
+        Arc::new(Notify::new()),
+        Arc::new(Notify::new()),
+        Arc::new(Notify::new()),
+    );
+    let handler = tower::service_fn({
+        let (started, finish, ended) = (started.clone(), finish.clone(), ended.clone());
+        move |_: Request<Full<Bytes>>| {
+            let (started, finish, ended) = (started.clone(), finish.clone(), ended.clone());
+            async move {
+                started.notify_one();
+                finish.notified().await;
+                ended.notify_one();
+                Ok(answer(StatusCode::OK))
+            }
+        }
+    });
+    let rig = Rig::new(layer(), BoxCloneService::new(handler));
+    rig.api.succeed("t", "v");
+    let (running, queued) = (
+        rig.watchlist.watch(&task("t")),
+        rig.watchlist.watch(&task("u")),
+    );
+    started.notified().await;
+    rig.running.abort();
+    assert!(matches!(running.await, Watched::Stopped));
+    assert!(matches!(queued.await, Watched::Stopped));
+    finish.notify_one();
+    ended.notified().await;
+    let response = rig.receive(&Callback::success("t", "v")).await;
+    assert_eq!(disposition(&response), Some(Disposition::Duplicate));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_kind_of_the_layer_chooses_the_endpoint() {
+    let seen = Seen::default();
+    let rig = Rig::new(layer().kind(CallbackKind::Validate), noting(&seen));
+    rig.api.phrase("t", "la la");
+    assert!(rig.watchlist.watch(&task("t")).await.is_delivered());
+    assert!(rig.api.requests()[0].path.ends_with("validate-info"));
+    let all = seen.all();
+    assert_eq!(all[0].0.outcome(), VoiceOutcome::PhraseReady("la la"));
+    let response = rig.receive(&Callback::phrase("t", "la la")).await;
+    assert_eq!(disposition(&response), Some(Disposition::Duplicate));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_confirmed_is_watched_and_delivered_later() {
+    let api = FakeApi::default();
+    let watchlist = Watchlist::default();
+    let unconfirmed = watchlist.clone();
+    let layer = layer()
+        .confirm(client(&api))
+        .on_unconfirmed(move |event| drop(unconfirmed.watch(event.task_id())));
+    let seen = Seen::default();
+    let service = layer.layer(accepting(seen.clone()));
+    let reconciler = Reconciler::new(client(&api), service.clone()).watching(watchlist.clone());
+    let _running = tokio::spawn(reconciler.run());
+    api.break_down(Reply::new(500, ""));
+    for _ in 0..3 {
+        let request = Callback::success("t", "v").request();
+        let response = service.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+    assert_eq!((watchlist.len(), seen.len()), (1, 0));
+    api.succeed("t", "v");
+    api.recover();
+    assert!(watchlist.watch(&task("t")).await.is_delivered());
+    assert_eq!(seen.len(), 1);
+}
+
+/// sunoapi.org: no signature, `errorCode` 0 on success, code 400 on failure.
+#[tokio::test(start_paused = true)]
+async fn an_unsigned_provider_is_trustworthy_with_a_confirmer() {
+    let (ready, failed) = (
+        r#"{"code":200,"msg":"success","data":{"taskId":"t","voiceId":"forged","status":"success","errorCode":0,"errorMessage":""}}"#,
+        r#"{"code":400,"msg":"failed","data":{"taskId":"f","voiceId":"","status":"fail","errorCode":500,"errorMessage":"no singing"}}"#,
+    );
+    let api = FakeApi::default();
+    api.succeed("t", "genuine");
+    api.fail("f");
+    let client = client(&api)
+        .base_url(suno_callback::client::SUNOAPI_ORG)
+        .unwrap();
+    let secret = UrlSecret::new("0123456789abcdef").unwrap();
+    let layer = SunoCallbackLayer::unsigned(secret, MemoryStore::default()).confirm(client);
+    let seen = Seen::default();
+    let service = layer.layer(accepting(seen.clone()));
+    let send = |uri: &'static str, body: &'static str| {
+        let request = Request::post(uri).header("content-type", "application/json");
+        let request = request.body(Full::<Bytes>::from(body)).unwrap();
+        let service = service.clone();
+        async move { service.oneshot(request).await.unwrap().status() }
+    };
+    assert_eq!(
+        send("/?token=wrong-wrong-wrong", ready).await,
+        StatusCode::UNAUTHORIZED
+    );
+    assert_eq!(api.count(), 0);
+    assert_eq!(
+        send("/?token=0123456789abcdef", ready).await,
+        StatusCode::OK
+    );
+    assert_eq!(
+        send("/?token=0123456789abcdef", failed).await,
+        StatusCode::OK
+    );
+    assert_eq!(
+        send("/?token=0123456789abcdef", ready).await,
+        StatusCode::OK
+    );
+    let all = seen.all();
+    assert_eq!(all.len(), 2);
+    assert!(matches!(all[0].0.outcome(), VoiceOutcome::Ready(id) if *id == "genuine"));
+    assert!(matches!(all[1].0.outcome(), VoiceOutcome::Failed(_)));
+    assert!(all.iter().all(|(_, it)| it.trust() == Trust::Confirmed));
+}
+
+#[tokio::test]
+async fn over_real_sockets_callback_and_poll_deliver_once() {
+    let api = FakeApi::default();
+    let client = VoiceClient::https(ApiKey::new(API_KEY).unwrap()).unwrap();
+    let client = client
+        .base_url(&api.serve().await)
+        .unwrap()
+        .rate(1_000, Duration::from_secs(1));
+    let layer = layer().confirm(client.clone());
+    let seen = Seen::default();
+    let service = layer.layer(accepting(seen.clone()));
+    let pace = Pace {
+        shortest: Duration::from_millis(20),
+        longest: Duration::from_millis(100),
+        patience: Duration::from_secs(30),
+        ..Pace::default()
+    };
+    let reconciler = Reconciler::new(client, service.clone()).watching(Watchlist::new(pace));
+    let watchlist = reconciler.watchlist();
+    let running = tokio::spawn(reconciler.run());
+    let addr = serve(service).await;
+    let mut watches = Vec::new();
+    for n in 0..40 {
+        let id = format!("task-{n}");
+        watches.push(watchlist.watch(&task(&id)));
+        api.succeed(&id, "voice");
+        // Half of the callbacks are lost, a quarter are forged, some come twice.
+        for round in 0..n % 4 {
+            let voice = if n % 4 == 3 { "forged" } else { "voice" };
+            let (status, _) = post(addr, &Callback::success(&id, voice)).await;
+            assert_eq!(status, StatusCode::OK, "{n} {round}");
+        }
+    }
+    for watch in watches {
+        let watched = timeout(Duration::from_secs(20), watch).await.unwrap();
+        assert!(watched.is_delivered(), "{watched:?}");
+    }
+    assert_eq!(seen.len(), 40);
+    for (event, delivery) in seen.all() {
+        assert_eq!(seen.runs_of(event.task_id().as_str()), 1);
+        assert_eq!(event.voice_id().unwrap(), &"voice");
+        assert_eq!(delivery.trust(), Trust::Confirmed);
+    }
+    layer.drain().close();
+    timeout(Duration::from_secs(5), running)
+        .await
+        .unwrap()
+        .unwrap();
+}

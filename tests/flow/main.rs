@@ -1,0 +1,15 @@
+//! What happens on the way of a request when something else happens meanwhile: twins, time that
+//! runs out, peers that leave, handlers that panic, a process that ends.
+
+mod cancellation;
+mod confirm;
+mod drain;
+mod knobs;
+mod logs;
+mod nested;
+mod overload;
+mod panic;
+mod questions;
+mod time;
+mod twins;
+mod variants;

@@ -1,0 +1,234 @@
+//! Every example is run as a program, over real sockets.
+
+#[cfg(feature = "client")]
+use std::io::BufRead;
+
+use harness::program::{From, Server, example, output, receiver, send};
+use harness::{Callback, KEY, post};
+use http::StatusCode;
+
+#[test]
+fn quickstart_comes_out_as_designed() {
+    let output = output(&mut example("quickstart"));
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{table}");
+    assert_eq!(table.matches(" ok\n").count(), 11, "{table}");
+    assert!(table.ends_with("all as designed\n"), "{table}");
+}
+
+#[tokio::test]
+async fn the_hyper_example_serves_a_callback_without_a_framework() {
+    let (server, mut lines) = Server::start(example("hyper").arg("127.0.0.1:0"), From::Stdout);
+    let (status, _) = post(server.addr, &Callback::success("task-h", "voice_h")).await;
+    assert_eq!(status, StatusCode::OK);
+    let mut line = String::new();
+    lines.stdout.read_line(&mut line).unwrap();
+    assert_eq!(line, "task-h has the voice voice_h\n");
+    let forged = Callback::success("task-h", "voice_h").signed_at(1);
+    assert_eq!(post(server.addr, &forged).await.0, StatusCode::UNAUTHORIZED);
+}
+
+#[test]
+fn the_receiver_prints_one_line_for_each_event_that_is_handed_over() {
+    let (server, mut lines) = receiver(&[]);
+    let sent = [
+        "--task-id",
+        "t-1",
+        "--voice-id",
+        "voice_9",
+        "--times",
+        "3",
+        "--parallel",
+        "4",
+    ];
+    let (ok, text) = send(&server, &sent);
+    assert!(ok, "{text}");
+    assert_eq!(text.matches("200 OK").count(), 12, "{text}");
+    assert_eq!(
+        lines.next_event(),
+        serde_json::json!({
+            "taskId": "t-1", "status": "success", "outcome": "ready", "voiceId": "voice_9",
+            "validateInfo": null, "attempt": 1, "trust": "signed_id", "via": "callback",
+        })
+    );
+    let (ok, _) = send(&server, &["--task-id", "t-2", "--status", "fail"]);
+    assert!(ok);
+    assert_eq!(
+        lines.next_event()["outcome"],
+        "failed",
+        "nothing came in between"
+    );
+}
+
+#[test]
+fn the_receiver_refuses_what_send_forges() {
+    let (server, lines) = receiver(&[]);
+    let (ok, text) = send(&server, &["--forge"]);
+    assert!(!ok);
+    assert_eq!(
+        text.matches("401 Unauthorized").count(),
+        4,
+        "one try and three retries: {text}"
+    );
+    let (ok, text) = send(&server, &["--stale"]);
+    assert!(!ok);
+    assert_eq!(text.matches("401 Unauthorized").count(), 4, "{text}");
+    drop(server);
+    let (out, err) = lines.rest();
+    assert_eq!(out, "");
+    assert!(
+        err.contains("reason=stale by"),
+        "the log says by how much: {err}"
+    );
+    assert!(!err.contains(KEY));
+}
+
+#[test]
+fn a_retry_of_the_provider_reaches_a_handler_that_failed_first() {
+    let (server, mut lines) = receiver(&["--fail-first", "2"]);
+    let (ok, text) = send(&server, &["--task-id", "t"]);
+    assert!(ok, "{text}");
+    let attempts: Vec<_> = (0..3)
+        .map(|_| lines.next_event()["attempt"].clone())
+        .collect();
+    assert_eq!(attempts, [1, 2, 3]);
+}
+
+#[test]
+fn the_previous_key_is_accepted_while_rotating() {
+    let mut command = example("receiver");
+    command.args(["--listen", "127.0.0.1:0"]);
+    command.env("SUNO_WEBHOOK_HMAC_KEY", "a new key");
+    command.env("SUNO_WEBHOOK_HMAC_KEY_PREVIOUS", KEY);
+    let (server, lines) = Server::start(&mut command, From::Stderr);
+    let (ok, text) = send(&server, &[]);
+    assert!(ok, "{text}");
+    drop(server);
+    assert!(lines.rest().1.contains("key=\"previous\""));
+}
+
+#[test]
+fn a_validation_is_received_with_its_phrase() {
+    let (server, mut lines) = receiver(&["--kind", "validate", "--path", "/phrase"]);
+    let (ok, text) = send(&server, &["--kind", "validate", "--voice-id", "sing it"]);
+    assert!(ok, "{text}");
+    let event = lines.next_event();
+    assert_eq!(event["outcome"], "phrase_ready");
+    assert_eq!(event["validateInfo"], "sing it");
+}
+
+#[test]
+fn sigterm_lets_a_running_handler_finish() {
+    let (mut server, mut lines) = receiver(&["--handler-delay", "1s"]);
+    let url = server.url();
+    let sender = std::thread::spawn(move || {
+        let mut command = example("send");
+        output(command.args(["--to", &url, "--task-id", "t"]))
+    });
+    assert_eq!(lines.next_event()["taskId"], "t", "the handler runs");
+    assert!(server.terminate().success());
+    assert!(
+        sender.join().unwrap().status.success(),
+        "its answer was 200"
+    );
+    let (out, err) = lines.rest();
+    assert_eq!(out, "");
+    assert!(err.ends_with("drained: 0 aborted, 0 unsettled\n"), "{err}");
+}
+
+#[test]
+fn without_a_key_the_receiver_says_so_and_exits_2() {
+    let mut command = example("receiver");
+    let output = output(command.env_remove("SUNO_WEBHOOK_HMAC_KEY"));
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.contains("SUNO_WEBHOOK_HMAC_KEY is not set"), "{text}");
+}
+
+#[test]
+fn wrong_usage_is_explained_and_exits_2() {
+    for arguments in [
+        ["--nonsense", "1"],
+        ["--handler-delay", "5"],
+        ["--store", "tape:"],
+        ["--lease", "12s"],
+    ] {
+        let mut command = example("receiver");
+        let output = output(command.args(arguments));
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(!output.stderr.is_empty());
+    }
+    assert_eq!(output(&mut example("send")).status.code(), Some(2));
+}
+
+mod confirming {
+    use std::process::Command;
+
+    use harness::{
+        Callback,
+        fake_api::{self, FakeApi},
+        post,
+        program::{From, Lines, Server, example, output},
+    };
+    use http::StatusCode;
+
+    fn receiver(base_url: &str) -> Command {
+        let mut command = example("receiver");
+        command.args([
+            "--listen",
+            "127.0.0.1:0",
+            "--path",
+            "/",
+            "--confirm",
+            base_url,
+        ]);
+        command.env("SUNO_API_KEY", fake_api::API_KEY);
+        command
+    }
+
+    async fn start(api: &FakeApi) -> (Server, Lines) {
+        Server::start(&mut receiver(&api.serve().await), From::Stderr)
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_receiver_that_confirms_hands_over_the_record_and_not_the_claim() {
+        let api = FakeApi::default();
+        api.succeed("task", "voice_of_the_record");
+        let (server, mut lines) = start(&api).await;
+        let forged = Callback::success("task", "voice_of_a_forger");
+        assert_eq!(post(server.addr, &forged).await.0, StatusCode::OK);
+        let event = lines.next_event();
+        assert_eq!(event["voiceId"], "voice_of_the_record");
+        assert_eq!(event["trust"], "confirmed");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_could_not_be_confirmed_is_polled_until_the_record_is_there() {
+        let api = FakeApi::default();
+        api.progress("task", "wait_processing");
+        let (server, mut lines) = start(&api).await;
+        let early = Callback::success("task", "voice");
+        let (status, _) = post(server.addr, &early).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        api.succeed("task", "voice");
+        let event = lines.next_event();
+        assert_eq!(
+            (&event["voiceId"], &event["via"]),
+            (&"voice".into(), &"poll".into())
+        );
+        assert_eq!(
+            post(server.addr, &early).await.0,
+            StatusCode::OK,
+            "its duplicate"
+        );
+    }
+
+    #[test]
+    fn without_an_api_key_a_receiver_that_confirms_says_so_and_exits_2() {
+        let mut command = receiver("http://127.0.0.1:1");
+        let output = output(command.env_remove("SUNO_API_KEY"));
+        assert_eq!(output.status.code(), Some(2));
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains("SUNO_API_KEY is not set"), "{text}");
+    }
+}

@@ -1,0 +1,384 @@
+//! The receiver as a program, on each of the stores that outlive it.
+//! `. tests/servers.sh; servers_start` provides the servers.
+
+use std::{
+    fs,
+    io::Read,
+    net::TcpListener,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering::SeqCst},
+    thread,
+    time::{Duration, Instant},
+};
+
+use harness::program::{From, Lines, Server, example};
+use harness::server::Redis;
+use harness::{Callback, slot_of};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, SqlitePool, raw_sql};
+use suno_callback::{
+    AnyStore,
+    store::{Claim, DedupStore, Owner, PostgresStore, RedisStore, SqliteStore},
+};
+
+/// In every URL of a store here that has a password.
+const PASSWORD: &str = "hunter2-of-the-store";
+
+fn server_of_tests(variable: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| {
+        panic!("{variable} must be set; `. tests/servers.sh; servers_start` does")
+    })
+}
+
+/// A name that no other test has, also when they run again on the same server.
+fn unique(what: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let (process, count) = (std::process::id(), COUNT.fetch_add(1, SeqCst));
+    format!("{what}_{}_{process}_{count}", harness::unix_now())
+}
+
+/// A folder that goes away with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(unique("suno-callback-receiver"));
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn store(&self) -> String {
+        format!("sqlite:{}", self.file().display())
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("callbacks.db")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// A database of a test's own, on the server of the tests.
+struct Database {
+    url: String,
+    name: String,
+}
+
+impl Database {
+    async fn new() -> Self {
+        let name = unique("receiver");
+        Self::on_server(&format!("CREATE DATABASE {name}")).await;
+        let server = server_of_tests("SUNO_TEST_POSTGRES");
+        let (server, _) = server.rsplit_once('/').unwrap();
+        let url = format!("{server}/{name}");
+        Self { url, name }
+    }
+
+    async fn on_server(sql: &str) {
+        let server = server_of_tests("SUNO_TEST_POSTGRES");
+        let mut server = PgConnection::connect(&server).await.unwrap();
+        let sql = AssertSqlSafe(sql.to_owned());
+        raw_sql(sql).execute(&mut server).await.unwrap();
+    }
+
+    async fn remove(self) {
+        Self::on_server(&format!("DROP DATABASE {} WITH (FORCE)", self.name)).await;
+    }
+}
+
+fn receiver(store: &str, arguments: &[&str]) -> (Server, Lines) {
+    let mut command = example("receiver");
+    command.args(["--listen", "127.0.0.1:0", "--store", store]);
+    Server::start(command.args(arguments), From::Stderr)
+}
+
+fn sender(server: &Server, task: &str, arguments: &[&str]) -> Command {
+    let mut command = example("send");
+    command.args(["--to", &server.url(), "--backoff", "0.05"]);
+    command.args(["--task-id", task]).args(arguments);
+    command
+}
+
+fn start(mut command: Command) -> Child {
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().expect("the example was built")
+}
+
+fn assert_taken(sender: Child) {
+    let output = sender.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}");
+}
+
+/// Ends the receiver and gives every event that it has handed over and nobody has read.
+fn events(mut server: Server, lines: Lines) -> Vec<String> {
+    assert!(server.terminate().success());
+    lines.rest().0.lines().map(Into::into).collect()
+}
+
+fn each_event_is_handed_over_once_and_not_again_after_a_restart(store: &str) {
+    let (first, first_lines) = receiver(store, &["--handler-delay", "100ms"]);
+    let (second, second_lines) = receiver(store, &["--handler-delay", "100ms"]);
+    let tasks: Vec<String> = (0..4).map(|_| unique("task")).collect();
+    let mut senders = Vec::new();
+    for task in &tasks {
+        for server in [&first, &second] {
+            let twins = ["--parallel", "4", "--times", "2"];
+            senders.push(start(sender(server, task, &twins)));
+        }
+    }
+    senders.into_iter().for_each(assert_taken);
+    let mut handed_over = events(first, first_lines);
+    handed_over.extend(events(second, second_lines));
+    for task in &tasks {
+        let of_task = handed_over.iter().filter(|line| line.contains(task));
+        assert_eq!(of_task.count(), 1, "{task} on {store}: {handed_over:?}");
+    }
+
+    let (third, lines) = receiver(store, &[]);
+    for task in &tasks {
+        assert_taken(start(sender(&third, task, &[])));
+    }
+    assert_eq!(events(third, lines), [""; 0], "{store} has forgotten");
+}
+
+async fn sigterm_leaves_no_held_claim(store: &str, opened: AnyStore) {
+    let arguments = ["--handler-delay", "1m", "--drain", "100ms"];
+    let (mut server, mut lines) = receiver(store, &arguments);
+    let tasks: Vec<String> = (0..3).map(|_| unique("task")).collect();
+    let senders: Vec<Child> = tasks
+        .iter()
+        .map(|task| start(sender(&server, task, &[])))
+        .collect();
+    for _ in &tasks {
+        lines.next_event(); // its handler runs
+    }
+    for task in &tasks {
+        let claim = claim(&opened, task).await;
+        assert!(matches!(claim, Claim::InFlight { .. }), "{claim:?}");
+    }
+
+    assert!(server.terminate().success());
+    let log = lines.rest().1;
+    assert!(log.contains("drained: 3 aborted, 0 unsettled\n"), "{log}");
+    for task in &tasks {
+        match claim(&opened, task).await {
+            Claim::Granted(held) => assert_eq!(held.attempt(), 2, "{task} on {store}"),
+            other => panic!("{task} on {store} is still claimed: {other:?}"),
+        }
+    }
+    for mut sender in senders {
+        let _ = sender.kill();
+        let _ = sender.wait();
+    }
+}
+
+/// What a third process is told that wants to handle the task's success.
+async fn claim(store: &AnyStore, task: &str) -> Claim {
+    let slot = slot_of(&Callback::success(task, "voice_1")).await;
+    let claim = store.claim(&slot, Owner::from([7; 16]), Duration::from_secs(5));
+    claim.await.unwrap()
+}
+
+#[test]
+fn on_sqlite_each_event_is_handed_over_once_and_not_again_after_a_restart() {
+    let folder = Folder::new();
+    each_event_is_handed_over_once_and_not_again_after_a_restart(&folder.store());
+}
+
+#[tokio::test]
+async fn on_postgres_each_event_is_handed_over_once_and_not_again_after_a_restart() {
+    let database = Database::new().await;
+    each_event_is_handed_over_once_and_not_again_after_a_restart(&database.url);
+    database.remove().await;
+}
+
+#[test]
+fn on_redis_each_event_is_handed_over_once_and_not_again_after_a_restart() {
+    let url = server_of_tests("SUNO_TEST_REDIS");
+    each_event_is_handed_over_once_and_not_again_after_a_restart(&url);
+}
+
+#[tokio::test]
+async fn on_sqlite_sigterm_leaves_no_held_claim() {
+    let folder = Folder::new();
+    let options = SqliteStore::connect_options(folder.file());
+    let store = SqliteStore::new(SqlitePool::connect_with(options).await.unwrap());
+    store.migrate().await.unwrap();
+    sigterm_leaves_no_held_claim(&folder.store(), AnyStore::new(store)).await;
+}
+
+#[tokio::test]
+async fn on_postgres_sigterm_leaves_no_held_claim() {
+    let database = Database::new().await;
+    let pool = PgPool::connect(&database.url).await.unwrap();
+    let store = AnyStore::new(PostgresStore::new(pool.clone()));
+    sigterm_leaves_no_held_claim(&database.url, store).await;
+    pool.close().await;
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn on_redis_sigterm_leaves_no_held_claim() {
+    let url = server_of_tests("SUNO_TEST_REDIS");
+    let client = redis::Client::open(url.as_str()).unwrap();
+    sigterm_leaves_no_held_claim(&url, AnyStore::new(RedisStore::new(client))).await;
+}
+
+/// Starts a receiver that cannot start. Nothing is served, and it says why, soon, and without the
+/// password, however much it logs.
+fn refusal(store: &str) -> String {
+    let mut command = example("receiver");
+    command.args(["--listen", "127.0.0.1:0", "--store", store]);
+    command.env("RUST_LOG", "trace");
+    let mut receiver = start(command);
+    let mut stderr = receiver.stderr.take().unwrap();
+    let log = thread::spawn(move || {
+        let mut text = String::new();
+        stderr.read_to_string(&mut text).map(|_| text)
+    });
+    let end = Instant::now() + Duration::from_secs(10);
+    while receiver.try_wait().unwrap().is_none() && Instant::now() < end {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let _ = receiver.kill(); // which has ended, unless it serves
+    let status = receiver.wait().unwrap();
+    let text = log.join().unwrap().unwrap();
+    assert_eq!(status.code(), Some(2), "{text}");
+    assert!(!text.contains("listening on"), "{text}");
+    assert!(!text.contains(PASSWORD), "{text}");
+    // The log is before it.
+    text.lines().last().expect("it says why").to_owned()
+}
+
+fn closed_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+#[test]
+fn a_server_that_is_not_there_is_named_without_its_password() {
+    let place = format!("127.0.0.1:{}", closed_port());
+    let told = refusal(&format!("postgres://voice:{PASSWORD}@{place}/db"));
+    let start = format!("cannot reach PostgreSQL at {place}: ");
+    assert!(
+        told.starts_with(&start) && told.contains("refused"),
+        "{told}"
+    );
+    let told = refusal(&format!("redis://voice:{PASSWORD}@{place}/"));
+    let start = format!("cannot reach Redis at {place}: ");
+    assert!(
+        told.starts_with(&start) && told.contains("refused"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_server_that_never_answers_does_not_hold_the_start_up_for_long() {
+    // Nobody accepts, so its connections are open and silent.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = silent.local_addr().unwrap();
+    let told = refusal(&format!("postgres://voice:{PASSWORD}@{place}/db"));
+    assert!(
+        told.contains(&format!("cannot reach PostgreSQL at {place}")),
+        "{told}"
+    );
+    let told = refusal(&format!("redis://voice:{PASSWORD}@{place}/"));
+    assert!(
+        told.contains(&format!("cannot reach Redis at {place}")),
+        "{told}"
+    );
+}
+
+#[tokio::test]
+async fn a_postgres_that_refuses_is_told_without_its_password() {
+    let database = Database::new().await;
+    let nobody = database
+        .url
+        .replace("//postgres", &format!("//nobody:{PASSWORD}"));
+    assert_ne!(nobody, database.url);
+    let told = refusal(&nobody);
+    assert!(told.contains("role \"nobody\" does not exist"), "{told}");
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn a_postgres_table_of_another_version_is_not_touched() {
+    let database = Database::new().await;
+    let mut connection = PgConnection::connect(&database.url).await.unwrap();
+    let table = "CREATE TABLE suno_callback (slot bytea PRIMARY KEY); \
+                 COMMENT ON TABLE suno_callback IS 'suno-callback slots, version 7'";
+    raw_sql(table).execute(&mut connection).await.unwrap();
+    let told = refusal(&database.url);
+    let expected = "the table of the PostgreSQL store says \"suno-callback slots, version 7\"";
+    assert!(told.contains(expected), "{told}");
+    connection.close().await.unwrap();
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn an_sqlite_file_that_cannot_be_written_is_named() {
+    let folder = Folder::new();
+    let (server, lines) = receiver(&folder.store(), &[]);
+    assert_eq!(events(server, lines), [""; 0]);
+    let pool = SqlitePool::connect_with(SqliteStore::connect_options(folder.file()));
+    let pool = pool.await.unwrap();
+    let checkpoint = raw_sql("PRAGMA wal_checkpoint(TRUNCATE)");
+    checkpoint.execute(&pool).await.unwrap();
+    pool.close().await;
+    // To SQLite, a file of a write version that it does not know is read-only for everybody, root
+    // included.
+    let mut bytes = fs::read(folder.file()).unwrap();
+    bytes[18] = 3;
+    fs::write(folder.file(), bytes).unwrap();
+    let told = refusal(&folder.store());
+    assert!(
+        told.contains("callbacks.db") && told.contains("read-only"),
+        "{told}"
+    );
+
+    let told = refusal(&format!("sqlite:{}/nowhere/c.db", folder.0.display()));
+    assert!(
+        told.contains("cannot open") && told.contains("nowhere/c.db"),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_redis_that_may_evict_is_a_warning_and_served() {
+    let server = Redis::start(&["--maxmemory-policy", "allkeys-lru"]);
+    let url = format!("redis://127.0.0.1:{}/", server.port());
+    let (receiver, lines) = receiver(&url, &[]);
+    let log = &lines.before;
+    assert!(log.contains("WARN") && log.contains("allkeys-lru"), "{log}");
+    let task = unique("task");
+    assert_taken(start(sender(&receiver, &task, &[])));
+    assert_eq!(events(receiver, lines).len(), 1);
+}
+
+#[test]
+fn an_unknown_scheme_is_refused_with_those_that_are_known() {
+    for store in [
+        format!("mysql://voice:{PASSWORD}@127.0.0.1/db"),
+        format!("{PASSWORD}@127.0.0.1"),
+    ] {
+        let told = refusal(&store);
+        for known in ["memory", "sqlite:FILE", "postgres://...", "redis://..."] {
+            assert!(told.contains(known), "{told}");
+        }
+    }
+}
+
+#[test]
+fn a_url_that_is_none_is_refused_without_its_password() {
+    for store in [
+        format!("postgres://voice:{PASSWORD}@[half/db"),
+        format!("redis://voice:{PASSWORD}@:port/"),
+    ] {
+        refusal(&store);
+    }
+}

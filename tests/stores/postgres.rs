@@ -1,0 +1,1042 @@
+//! The store on a real PostgreSQL. `. tests/servers.sh; servers_start` provides one.
+
+use std::{
+    error::Error,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use harness::proxy::Proxy;
+use harness::{Callback, Seen, answer, key};
+use http::{Request, StatusCode};
+use sqlx::{
+    AssertSqlSafe, PgPool, Row,
+    postgres::{PgConnectOptions, PgPoolOptions},
+    raw_sql,
+};
+use suno_callback::{
+    AnyStore, DedupStore, Delivery, MemoryStore, SunoCallbackLayer, Times,
+    store::{
+        Claim, CommitError, Held, KEEP_FENCE, Owner, PostgresStore, PostgresStoreError, Record,
+        Settled, SlotKey,
+    },
+    testkit::{self, LawBroken},
+};
+use tokio::{
+    sync::{Barrier, mpsc},
+    task::JoinSet,
+    time::timeout,
+};
+use tower::{BoxError, Layer, ServiceExt, service_fn};
+
+const LEASE: Duration = Duration::from_secs(5);
+const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
+
+fn url() -> String {
+    std::env::var("SUNO_TEST_POSTGRES").expect(
+        "SUNO_TEST_POSTGRES must be the url of a PostgreSQL that tests may use; \
+         `. tests/servers.sh; servers_start` starts one",
+    )
+}
+
+fn options() -> PgConnectOptions {
+    url().parse().unwrap()
+}
+
+async fn pool() -> PgPool {
+    pool_with(options()).await
+}
+
+async fn pool_with(options: PgConnectOptions) -> PgPool {
+    let pool = PgPoolOptions::new().max_connections(12);
+    pool.connect_with(options).await.unwrap()
+}
+
+/// A name that no other test has, also when they run again on the same server.
+fn unique(what: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, SeqCst);
+    format!(
+        "{what}_{}_{count}",
+        harness::unix_now() * 100_000 + u64::from(std::process::id())
+    )
+}
+
+/// A store in a table of its own.
+struct Fixture {
+    store: PostgresStore,
+    pool: PgPool,
+    table: String,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        Self::on(pool().await).await
+    }
+
+    async fn on(pool: PgPool) -> Self {
+        let table = unique("slots");
+        let store = PostgresStore::new(pool.clone()).table(&table).unwrap();
+        store.migrate().await.unwrap();
+        Self { store, pool, table }
+    }
+
+    /// Runs SQL in which `TABLE` stands for the table.
+    async fn run(&self, sql: &str) -> u64 {
+        let sql = sql.replace("TABLE_", &self.table);
+        let done = raw_sql(AssertSqlSafe(sql)).execute(&self.pool).await;
+        done.unwrap().rows_affected()
+    }
+
+    async fn text(&self, sql: &str) -> String {
+        let sql = sql.replace("TABLE_", &self.table);
+        let row = raw_sql(AssertSqlSafe(sql)).fetch_one(&self.pool).await;
+        row.unwrap().get(0)
+    }
+
+    async fn rows(&self) -> i64 {
+        let count = self.text("SELECT count(*)::text FROM TABLE_").await;
+        count.parse().unwrap()
+    }
+
+    /// The table for effects of a handler.
+    async fn effects(&self) -> Effects {
+        self.run("CREATE TABLE IF NOT EXISTS TABLE__effects (task_id text NOT NULL)")
+            .await;
+        Effects {
+            pool: self.pool.clone(),
+            table: format!("{}_effects", self.table),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Effects {
+    pool: PgPool,
+    table: String,
+}
+
+impl Effects {
+    fn insert(&self) -> AssertSqlSafe<String> {
+        AssertSqlSafe(format!("INSERT INTO {} VALUES ('task')", self.table))
+    }
+
+    async fn count(&self) -> i64 {
+        let sql = AssertSqlSafe(format!("SELECT count(*) FROM {}", self.table));
+        let row = raw_sql(sql).fetch_one(&self.pool).await.unwrap();
+        row.get(0)
+    }
+
+    /// The effect and the record in one transaction.
+    async fn commit(&self, delivery: &Delivery) -> Result<(), BoxError> {
+        let mut tx = self.pool.begin().await?;
+        raw_sql(self.insert()).execute(&mut *tx).await?;
+        delivery.commit_in(&mut tx).await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+fn slot() -> SlotKey {
+    use std::hash::{BuildHasher, RandomState};
+    let parts = [(); 4].map(|()| RandomState::new().hash_one(()).to_be_bytes());
+    SlotKey::from(<[u8; 32]>::try_from(parts.concat()).unwrap())
+}
+
+fn owner(number: u8) -> Owner {
+    Owner::from([number; 16])
+}
+
+fn record() -> Record {
+    Record::try_from(&b"a record"[..]).unwrap()
+}
+
+fn granted(claim: Claim) -> Held {
+    match claim {
+        Claim::Granted(held) => held,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn delivery(request: &Request<impl Sized>) -> Delivery {
+    request.extensions().get().cloned().unwrap()
+}
+
+fn status_of(done: Result<(), BoxError>) -> StatusCode {
+    match done {
+        Ok(()) => StatusCode::OK,
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// Polls until the condition holds.
+async fn until<F: Future<Output = bool>>(what: &str, condition: impl Fn() -> F) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !condition().await {
+        assert!(Instant::now() < end, "{what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_keeps_every_law() -> Result<(), LawBroken> {
+    testkit::all(&Arc::new(Fixture::new().await.store)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_an_erased_type_it_keeps_every_law() -> Result<(), LawBroken> {
+    testkit::all(&Arc::new(AnyStore::new(Fixture::new().await.store))).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_defaults_of_a_session_do_not_matter() -> Result<(), LawBroken> {
+    let odd = options().options([
+        ("default_transaction_isolation", "serializable"),
+        ("standard_conforming_strings", "off"),
+        ("bytea_output", "escape"),
+        ("intervalstyle", "sql_standard"),
+        ("timezone", "Asia/Kathmandu"),
+    ]);
+    testkit::all(&Arc::new(Fixture::on(pool_with(odd).await).await.store)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_64_tasks_one_is_granted_each_of_50_slots() {
+    let fixture = Fixture::new().await;
+    for _ in 0..50 {
+        let (slot, start) = (slot(), Arc::new(Barrier::new(64)));
+        let mut tasks = JoinSet::new();
+        for number in 0..64 {
+            let (store, start) = (fixture.store.clone(), Arc::clone(&start));
+            tasks.spawn(async move {
+                start.wait().await;
+                store.claim(&slot, owner(number), LEASE).await.unwrap()
+            });
+        }
+        let claims = tasks.join_all().await;
+        let winners = claims
+            .iter()
+            .filter(|claim| matches!(claim, Claim::Granted(_)));
+        assert_eq!(winners.count(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_claim_of_a_held_slot_writes_nothing_and_waits_for_no_lock() {
+    let fixture = Fixture::new().await;
+    let slot = slot();
+    granted(fixture.store.claim(&slot, owner(1), LEASE).await.unwrap());
+    // Who wrote the row, and who locked it last.
+    let touched = "SELECT xmin::text || ' ' || xmax::text FROM TABLE_";
+    let before = fixture.text(touched).await;
+    let claim = fixture.store.claim(&slot, owner(2), LEASE).await.unwrap();
+    assert!(matches!(claim, Claim::InFlight { .. }));
+    assert_eq!(fixture.text(touched).await, before);
+    let mut tx = fixture.pool.begin().await.unwrap();
+    let lock = format!("SELECT FROM {} FOR UPDATE", fixture.table);
+    raw_sql(AssertSqlSafe(lock))
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    for _ in 0..10 {
+        let claim = fixture.store.claim(&slot, owner(2), LEASE);
+        let claim = timeout(Duration::from_secs(1), claim).await;
+        let Claim::InFlight { remaining } = claim.expect("no wait for the lock").unwrap() else {
+            panic!("it is held");
+        };
+        assert!(
+            remaining <= LEASE && remaining > Duration::from_secs(1),
+            "{remaining:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_ended_lease_on_a_locked_row_is_in_flight_until_the_lock_is_gone() {
+    let fixture = Fixture::new().await;
+    let slot = slot();
+    let first = granted(
+        fixture
+            .store
+            .claim(&slot, owner(1), Duration::ZERO)
+            .await
+            .unwrap(),
+    );
+    let mut tx = fixture.pool.begin().await.unwrap();
+    let lock = format!("SELECT FROM {} FOR UPDATE", fixture.table);
+    raw_sql(AssertSqlSafe(lock))
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+
+    let claim = fixture.store.claim(&slot, owner(2), LEASE);
+    let claim = timeout(Duration::from_secs(1), claim).await;
+    let Claim::InFlight { remaining } = claim.expect("a short wait").unwrap() else {
+        panic!("the row is locked");
+    };
+    assert!(
+        remaining > Duration::ZERO,
+        "polling at full speed is no use"
+    );
+    let renewal = fixture.store.renew(&slot, &first, LEASE);
+    let renewal = timeout(Duration::from_secs(1), renewal).await;
+    assert_eq!(renewal.expect("a short wait").unwrap(), Settled::Applied);
+    let stranger = Held::new(owner(3), first.fence(), 1);
+    let renewal = fixture.store.renew(&slot, &stranger, LEASE).await;
+    assert_eq!(renewal.unwrap(), Settled::Lost);
+
+    tx.rollback().await.unwrap();
+    let second = granted(fixture.store.claim(&slot, owner(2), LEASE).await.unwrap());
+    assert!(second.fence() > first.fence());
+}
+
+#[tokio::test]
+async fn a_locked_row_that_is_done_is_done() {
+    let fixture = Fixture::new().await;
+    let slot = slot();
+    let held = granted(fixture.store.claim(&slot, owner(1), LEASE).await.unwrap());
+    let commit = fixture.store.commit(&slot, &held, &record(), MONTH).await;
+    assert_eq!(commit.unwrap(), Settled::Applied);
+    let mut tx = fixture.pool.begin().await.unwrap();
+    let lock = format!("SELECT FROM {} FOR UPDATE", fixture.table);
+    raw_sql(AssertSqlSafe(lock))
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    let claim = fixture.store.claim(&slot, owner(2), LEASE).await.unwrap();
+    assert_eq!(claim, Claim::Done(record()));
+}
+
+#[tokio::test]
+async fn leases_that_no_clock_can_mean_have_ended() {
+    let fixture = Fixture::new().await;
+    for lease in [
+        "'infinity'",
+        "'-infinity'",
+        "now() + interval '61 s'",
+        "now() + interval '9 h'",
+    ] {
+        let slot = slot();
+        let first = granted(fixture.store.claim(&slot, owner(1), LEASE).await.unwrap());
+        fixture
+            .run(&format!("UPDATE TABLE_ SET lease_until = {lease}"))
+            .await;
+        let second = granted(fixture.store.claim(&slot, owner(2), LEASE).await.unwrap());
+        assert!(second.fence() > first.fence(), "{lease}");
+        assert_eq!(second.attempt(), 2, "{lease}");
+    }
+}
+
+/// What this library never writes, in every column.
+const GARBAGE: &[&str] = &[
+    "state = 3",
+    "state = -1",
+    "state = NULL",
+    "owner = ''",
+    "owner = decode(repeat('01', 15), 'hex')",
+    "owner = decode(repeat('01', 17), 'hex')",
+    "owner = NULL",
+    "fence = 0",
+    "fence = -1",
+    "fence = NULL",
+    "attempt = 0",
+    "attempt = -1",
+    "attempt = NULL",
+    "lease_until = NULL",
+    "expires_at = NULL",
+    "state = 2, record = NULL",
+    "state = 2, record = decode(repeat('01', 65), 'hex')",
+    "state = 1, record = 'x'",
+    "state = 0, record = 'x'",
+];
+
+#[tokio::test]
+async fn garbage_in_any_column_is_an_error_and_never_a_free_slot() {
+    let fixture = Fixture::new().await;
+    let store = &fixture.store;
+    for column in [
+        "state",
+        "owner",
+        "fence",
+        "attempt",
+        "lease_until",
+        "expires_at",
+    ] {
+        let drop = format!("ALTER TABLE TABLE_ ALTER {column} DROP NOT NULL");
+        fixture.run(&drop).await;
+    }
+    for garbage in GARBAGE {
+        // A lease or a retention that has ended must not make it free either.
+        for ended in [None, Some("lease_until"), Some("expires_at")] {
+            let also = match ended {
+                Some(column) if garbage.contains(column) => continue,
+                Some(column) => format!(", {column} = '2000-01-01'"),
+                None => String::new(),
+            };
+            fixture.run("DELETE FROM TABLE_").await;
+            let slot = slot();
+            let held = granted(store.claim(&slot, owner(1), LEASE).await.unwrap());
+            fixture
+                .run(&format!("UPDATE TABLE_ SET {garbage}{also}"))
+                .await;
+            let before = fixture.text("SELECT t::text FROM TABLE_ t").await;
+            let is_refused = |done: Result<(), PostgresStoreError>, what: &str| {
+                let refused = matches!(done, Err(PostgresStoreError::Unreadable));
+                assert!(refused, "{what} of {garbage}: {done:?}");
+            };
+            is_refused(store.peek(&slot).await.map(drop), "peek");
+            is_refused(store.claim(&slot, owner(1), LEASE).await.map(drop), "claim");
+            is_refused(store.claim(&slot, owner(2), LEASE).await.map(drop), "claim");
+            is_refused(store.renew(&slot, &held, LEASE).await.map(drop), "renew");
+            let commit = store.commit(&slot, &held, &record(), MONTH).await;
+            is_refused(commit.map(drop), "commit");
+            is_refused(store.release(&slot, &held).await.map(drop), "release");
+            assert_eq!(store.sweep(100).await.unwrap(), 0, "{garbage}");
+            assert_eq!(fixture.text("SELECT t::text FROM TABLE_ t").await, before);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_fence_at_its_end_is_an_error() {
+    let fixture = Fixture::new().await;
+    let slot = slot();
+    granted(
+        fixture
+            .store
+            .claim(&slot, owner(1), Duration::ZERO)
+            .await
+            .unwrap(),
+    );
+    fixture
+        .run("UPDATE TABLE_ SET fence = 9223372036854775807")
+        .await;
+    let claim = fixture.store.claim(&slot, owner(2), LEASE).await;
+    assert!(
+        matches!(claim, Err(PostgresStoreError::Database(_))),
+        "{claim:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_attempt_stays_at_its_end() {
+    let fixture = Fixture::new().await;
+    let slot = slot();
+    granted(
+        fixture
+            .store
+            .claim(&slot, owner(1), Duration::ZERO)
+            .await
+            .unwrap(),
+    );
+    fixture.run("UPDATE TABLE_ SET attempt = 2147483647").await;
+    let held = granted(fixture.store.claim(&slot, owner(2), LEASE).await.unwrap());
+    assert_eq!(held.attempt(), 2_147_483_647);
+}
+
+#[tokio::test]
+async fn a_table_with_other_types_is_an_error() {
+    for change in [
+        "ALTER state TYPE text",
+        "ALTER owner TYPE text USING 'x'",
+        "ALTER fence TYPE numeric",
+        "ALTER attempt TYPE text",
+        "ALTER lease_until TYPE text",
+        "ALTER record TYPE text USING 'x'",
+        "DROP COLUMN attempt",
+    ] {
+        let fixture = Fixture::new().await;
+        let slot = slot();
+        let held = granted(fixture.store.claim(&slot, owner(1), LEASE).await.unwrap());
+        fixture.run(&format!("ALTER TABLE TABLE_ {change}")).await;
+        let store = &fixture.store;
+        assert!(store.peek(&slot).await.is_err(), "{change}");
+        assert!(
+            store.claim(&slot, owner(2), LEASE).await.is_err(),
+            "{change}"
+        );
+        let commit = store.commit(&slot, &held, &record(), MONTH).await;
+        assert!(commit.is_err(), "{change}");
+    }
+}
+
+#[tokio::test]
+async fn migrations_of_replicas_that_start_together_agree() {
+    let (pool, table) = (pool().await, unique("slots"));
+    let mut replicas = JoinSet::new();
+    for _ in 0..16 {
+        let store = PostgresStore::new(pool.clone()).table(&table).unwrap();
+        replicas.spawn(async move { store.migrate().await });
+    }
+    for migrated in replicas.join_all().await {
+        migrated.unwrap();
+    }
+    PostgresStore::new(pool)
+        .table(&table)
+        .unwrap()
+        .check()
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_table_can_be_in_a_schema() {
+    let (pool, schema) = (pool().await, unique("callbacks"));
+    let create = AssertSqlSafe(format!("CREATE SCHEMA {schema}"));
+    raw_sql(create).execute(&pool).await.unwrap();
+    let store = PostgresStore::new(pool)
+        .table(&format!("{schema}.slots"))
+        .unwrap();
+    store.migrate().await.unwrap();
+    store.check().await.unwrap();
+    granted(store.claim(&slot(), owner(1), LEASE).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_table_that_is_missing_or_of_another_version_is_refused_with_a_clear_text() {
+    let fixture = Fixture::new().await;
+    fixture
+        .run("COMMENT ON TABLE TABLE_ IS 'suno-callback slots, version 2'")
+        .await;
+    for checked in [fixture.store.check().await, fixture.store.migrate().await] {
+        let text = checked.unwrap_err().to_string();
+        assert!(
+            text.contains("version 1") && text.contains("version 2"),
+            "{text}"
+        );
+    }
+    fixture.run("COMMENT ON TABLE TABLE_ IS NULL").await;
+    let text = fixture.store.migrate().await.unwrap_err().to_string();
+    assert!(text.contains("somebody else's"), "{text}");
+    fixture.run("DROP TABLE TABLE_").await;
+    let missing = fixture.store.check().await.unwrap_err();
+    assert!(missing.to_string().contains("migrate"), "{missing}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_an_error() {
+    let nowhere = PgConnectOptions::new().host("127.0.0.1").port(1);
+    let pool = PgPoolOptions::new().acquire_timeout(Duration::from_secs(2));
+    let store = PostgresStore::new(pool.connect_lazy_with(nowhere));
+    let error = store.check().await.unwrap_err();
+    assert!(matches!(error, PostgresStoreError::Database(_)), "{error}");
+    assert!(error.source().is_some());
+}
+
+#[tokio::test]
+async fn what_has_expired_is_swept_in_bounded_batches() {
+    let fixture = Fixture::new().await;
+    let kept = slot();
+    granted(fixture.store.claim(&kept, owner(1), LEASE).await.unwrap());
+    fixture
+        .run(
+            "INSERT INTO TABLE_ SELECT sha256(n::text::bytea), 2, decode(repeat('01', 16), 'hex'), \
+             1, 1, now(), 'x', now() - interval '1 s' FROM generate_series(1, 1500) AS n",
+        )
+        .await;
+    assert_eq!(fixture.store.sweep(100).await.unwrap(), 100);
+    assert_eq!(fixture.rows().await, 1401);
+    // Claims do it too, once in a while.
+    for _ in 0..300 {
+        let claim = fixture.store.claim(&kept, owner(1), LEASE).await.unwrap();
+        granted(claim);
+    }
+    until("expired rows must be swept", || async {
+        fixture.rows().await == 1
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_open_slot_is_kept_for_an_hour_and_a_done_one_for_its_retention() {
+    let fixture = Fixture::new().await;
+    let slot = slot();
+    let left = "SELECT round(extract(epoch FROM expires_at - clock_timestamp()))::text FROM TABLE_";
+    let is_about = |left: String, span: Duration| {
+        let left: u64 = left.parse().unwrap();
+        assert!(span.as_secs() - left <= 5, "{left}");
+    };
+    let held = granted(fixture.store.claim(&slot, owner(1), LEASE).await.unwrap());
+    is_about(fixture.text(left).await, KEEP_FENCE);
+    for step in ["renew", "release"] {
+        fixture
+            .run("UPDATE TABLE_ SET expires_at = now() + interval '1 minute'")
+            .await;
+        let settled = match step {
+            "renew" => fixture.store.renew(&slot, &held, LEASE).await,
+            _ => fixture.store.release(&slot, &held).await,
+        };
+        assert_eq!(settled.unwrap(), Settled::Applied);
+        is_about(fixture.text(left).await, KEEP_FENCE);
+    }
+    let held = granted(fixture.store.claim(&slot, owner(1), LEASE).await.unwrap());
+    let commit = fixture.store.commit(&slot, &held, &record(), MONTH).await;
+    assert_eq!(commit.unwrap(), Settled::Applied);
+    is_about(fixture.text(left).await, MONTH);
+}
+
+#[tokio::test]
+async fn an_effect_and_its_record_are_one_transaction() {
+    let fixture = Fixture::new().await;
+    let effects = fixture.effects().await;
+    let handler = {
+        let effects = effects.clone();
+        service_fn(move |request| {
+            let (effects, delivery) = (effects.clone(), delivery(&request));
+            async move { Ok::<_, BoxError>(answer(status_of(effects.commit(&delivery).await))) }
+        })
+    };
+    for store in [
+        AnyStore::new(fixture.store.clone()),
+        AnyStore::new(AnyStore::new(fixture.store.clone())),
+    ] {
+        let service = SunoCallbackLayer::new(key(), store).layer(handler.clone());
+        for _ in 0..2 {
+            let request = Callback::success("task", "voice").request();
+            let response = service.clone().oneshot(request).await.unwrap();
+            assert_eq!(response.status(), StatusCode::OK);
+        }
+    }
+    assert_eq!(effects.count().await, 1);
+    assert_eq!(fixture.text("SELECT state::text FROM TABLE_").await, "2");
+}
+
+#[tokio::test]
+async fn a_handler_that_fails_after_the_record_leaves_neither_effect_nor_record() {
+    let fixture = Fixture::new().await;
+    let effects = fixture.effects().await;
+    let tries = Arc::new(AtomicU32::new(0));
+    let handler = {
+        let effects = effects.clone();
+        service_fn(move |request| {
+            let (effects, delivery, tries) =
+                (effects.clone(), delivery(&request), Arc::clone(&tries));
+            async move {
+                if tries.fetch_add(1, SeqCst) > 0 {
+                    return Ok::<_, BoxError>(answer(status_of(effects.commit(&delivery).await)));
+                }
+                let mut tx = effects.pool.begin().await?;
+                raw_sql(effects.insert()).execute(&mut *tx).await?;
+                delivery.commit_in(&mut tx).await?;
+                Ok(answer(StatusCode::BAD_GATEWAY))
+            }
+        })
+    };
+    let service = SunoCallbackLayer::new(key(), fixture.store.clone()).layer(handler);
+    let callback = Callback::success("task", "voice");
+    let response = service.clone().oneshot(callback.request()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
+    assert_eq!(effects.count().await, 0);
+    let response = service.oneshot(callback.request()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(effects.count().await, 1);
+}
+
+/// Runs one handler for one event and gives back what it said.
+async fn handled<F>(
+    store: impl DedupStore,
+    handler: impl Fn(Delivery) -> F + Clone + Send + 'static,
+) -> StatusCode
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let handler = service_fn(move |request| {
+        let done = handler(delivery(&request));
+        async move {
+            done.await;
+            Ok::<_, BoxError>(answer(StatusCode::OK))
+        }
+    });
+    let service = SunoCallbackLayer::new(key(), store).layer(handler);
+    let request = Callback::success("task", "voice").request();
+    service.oneshot(request).await.unwrap().status()
+}
+
+#[tokio::test]
+async fn a_transaction_whose_claim_was_lost_cannot_be_committed() {
+    let fixture = Arc::new(Fixture::new().await);
+    let effects = fixture.effects().await;
+    let status = handled(fixture.store.clone(), {
+        let (fixture, effects) = (Arc::clone(&fixture), effects.clone());
+        move |delivery| {
+            let (fixture, effects) = (Arc::clone(&fixture), effects.clone());
+            async move {
+                fixture
+                    .run("UPDATE TABLE_ SET owner = decode(repeat('07', 16), 'hex'), fence = fence + 1")
+                    .await;
+                let mut tx = fixture.pool.begin().await.unwrap();
+                raw_sql(effects.insert()).execute(&mut *tx).await.unwrap();
+                let lost = delivery.commit_in(&mut tx).await;
+                assert!(matches!(lost, Err(CommitError::Lost)), "{lost:?}");
+                // A handler that does not care:
+                assert!(raw_sql(effects.insert()).execute(&mut *tx).await.is_err());
+                let _ = tx.commit().await;
+            }
+        }
+    });
+    assert_eq!(status.await, StatusCode::OK);
+    assert_eq!(effects.count().await, 0);
+    assert_eq!(fixture.text("SELECT state::text FROM TABLE_").await, "1");
+}
+
+#[tokio::test]
+async fn a_delivery_is_committed_in_one_transaction_only() {
+    let fixture = Arc::new(Fixture::new().await);
+    let effects = fixture.effects().await;
+    let status = handled(fixture.store.clone(), {
+        let effects = effects.clone();
+        move |delivery| {
+            let effects = effects.clone();
+            async move {
+                effects.commit(&delivery).await.unwrap();
+                let again = effects.commit(&delivery).await.unwrap_err();
+                let again = again.downcast::<CommitError>().unwrap();
+                assert!(matches!(*again, CommitError::Repeated), "{again}");
+            }
+        }
+    });
+    assert_eq!(status.await, StatusCode::OK);
+    assert_eq!(effects.count().await, 1);
+}
+
+#[tokio::test]
+async fn a_transaction_that_commits_a_record_is_bounded() {
+    let fixture = Arc::new(Fixture::new().await);
+    let bounds = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let status = handled(fixture.store.clone(), {
+        let (fixture, bounds) = (Arc::clone(&fixture), Arc::clone(&bounds));
+        move |delivery| {
+            let (fixture, bounds) = (Arc::clone(&fixture), Arc::clone(&bounds));
+            async move {
+                let mut tx = fixture.pool.begin().await.unwrap();
+                let own = raw_sql("SET LOCAL lock_timeout = '2s'");
+                own.execute(&mut *tx).await.unwrap();
+                delivery.commit_in(&mut tx).await.unwrap();
+                for bound in ["lock_timeout", "idle_in_transaction_session_timeout"] {
+                    let show = AssertSqlSafe(format!("SHOW {bound}"));
+                    let row = raw_sql(show).fetch_one(&mut *tx).await.unwrap();
+                    bounds.lock().unwrap().push(row.get::<String, _>(0));
+                }
+                tx.commit().await.unwrap();
+            }
+        }
+    });
+    assert_eq!(status.await, StatusCode::OK);
+    assert_eq!(*bounds.lock().unwrap(), ["2s", "5s"]);
+    let after = fixture.text("SELECT current_setting('idle_in_transaction_session_timeout')");
+    assert_eq!(after.await, "0");
+}
+
+#[tokio::test]
+async fn at_repeatable_read_the_record_comes_first() {
+    let fixture = Arc::new(Fixture::new().await);
+    let status = handled(fixture.store.clone(), {
+        let fixture = Arc::clone(&fixture);
+        move |delivery| {
+            let fixture = Arc::clone(&fixture);
+            async move {
+                let (slot, held) = (delivery.slot(), delivery.held());
+                let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ";
+                // Late: a heartbeat has come after the transaction's first look at the database.
+                let mut tx = fixture.pool.begin_with(begin).await.unwrap();
+                raw_sql("SELECT 1").execute(&mut *tx).await.unwrap();
+                let _ = fixture.store.renew(slot, held, LEASE).await.unwrap();
+                let late = delivery.commit_in(&mut tx).await;
+                assert!(matches!(late, Err(CommitError::Store(_))), "{late:?}");
+                tx.rollback().await.unwrap();
+                // First: heartbeats before do not matter, and those after are skipped.
+                let mut tx = fixture.pool.begin_with(begin).await.unwrap();
+                let _ = fixture.store.renew(slot, held, LEASE).await.unwrap();
+                delivery.commit_in(&mut tx).await.unwrap();
+                let beat = fixture.store.renew(slot, held, LEASE).await;
+                assert_eq!(beat.unwrap(), Settled::Applied);
+                tx.commit().await.unwrap();
+            }
+        }
+    });
+    assert_eq!(status.await, StatusCode::OK);
+    assert_eq!(fixture.text("SELECT state::text FROM TABLE_").await, "2");
+}
+
+#[tokio::test]
+async fn only_a_layer_on_postgres_knows_where_the_record_goes() {
+    let fixture = Arc::new(Fixture::new().await);
+    let status = handled(MemoryStore::default(), {
+        let fixture = Arc::clone(&fixture);
+        move |delivery| {
+            let fixture = Arc::clone(&fixture);
+            async move {
+                let mut tx = fixture.pool.begin().await.unwrap();
+                let refused = delivery.commit_in(&mut tx).await;
+                assert!(matches!(refused, Err(CommitError::NoLedger)), "{refused:?}");
+            }
+        }
+    });
+    assert_eq!(status.await, StatusCode::OK);
+}
+
+/// A store of the application's own around this one. Its heartbeats may go nowhere, as those of a
+/// process that is paused.
+struct Wrapped {
+    store: PostgresStore,
+    paused: bool,
+}
+
+impl DedupStore for Wrapped {
+    type Error = PostgresStoreError;
+
+    async fn peek(&self, slot: &SlotKey) -> Result<Option<Record>, Self::Error> {
+        self.store.peek(slot).await
+    }
+    async fn claim(
+        &self,
+        slot: &SlotKey,
+        owner: Owner,
+        lease: Duration,
+    ) -> Result<Claim, Self::Error> {
+        self.store.claim(slot, owner, lease).await
+    }
+    async fn renew(
+        &self,
+        slot: &SlotKey,
+        held: &Held,
+        lease: Duration,
+    ) -> Result<Settled, Self::Error> {
+        match self.paused {
+            true => std::future::pending().await,
+            false => self.store.renew(slot, held, lease).await,
+        }
+    }
+    async fn commit(
+        &self,
+        slot: &SlotKey,
+        held: &Held,
+        record: &Record,
+        retain: Duration,
+    ) -> Result<Settled, Self::Error> {
+        self.store.commit(slot, held, record, retain).await
+    }
+    async fn release(&self, slot: &SlotKey, held: &Held) -> Result<Settled, Self::Error> {
+        self.store.release(slot, held).await
+    }
+}
+
+#[tokio::test]
+async fn a_wrapped_store_commits_in_a_transaction_by_its_own_name() {
+    let fixture = Arc::new(Fixture::new().await);
+    let store = fixture.store.clone();
+    let wrapped = Wrapped {
+        store,
+        paused: false,
+    };
+    let status = handled(wrapped, {
+        let fixture = Arc::clone(&fixture);
+        move |delivery| {
+            let fixture = Arc::clone(&fixture);
+            async move {
+                let mut tx = fixture.pool.begin().await.unwrap();
+                fixture.store.commit_in(&mut tx, &delivery).await.unwrap();
+                tx.commit().await.unwrap();
+                let state = fixture.text("SELECT state::text FROM TABLE_").await;
+                assert_eq!(state, "2");
+            }
+        }
+    });
+    assert_eq!(status.await, StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_that_is_paused_in_its_transaction_blocks_no_retry() {
+    let fixture = Fixture::new().await;
+    let effects = fixture.effects().await;
+    let (paused, mut is_paused) = mpsc::channel(1);
+    let (resumed, resume) = mpsc::channel(1);
+    let resume = Arc::new(tokio::sync::Mutex::new(resume));
+    let (ended, mut has_ended) = mpsc::channel(1);
+    let times = Times {
+        lease: Duration::from_millis(1500),
+        heartbeat: Duration::from_millis(250),
+        store_operation: Duration::from_millis(500),
+        ..Times::default()
+    };
+
+    // Its process is as good as stopped: no heartbeat gets through, and the transaction is idle.
+    let zombie = {
+        let (store, effects) = (fixture.store.clone(), effects.clone());
+        service_fn(move |request| {
+            let (store, effects) = (store.clone(), effects.clone());
+            let delivery = delivery(&request);
+            let (paused, ended, resume) = (paused.clone(), ended.clone(), Arc::clone(&resume));
+            async move {
+                let mut tx = effects.pool.begin().await.unwrap();
+                raw_sql(effects.insert()).execute(&mut *tx).await.unwrap();
+                store.commit_in(&mut tx, &delivery).await.unwrap();
+                paused.send(()).await.unwrap();
+                resume.lock().await.recv().await.unwrap();
+                ended.send(tx.commit().await.is_err()).await.unwrap();
+                Ok::<_, BoxError>(answer(StatusCode::OK))
+            }
+        })
+    };
+    let store = fixture.store.clone();
+    let layer = SunoCallbackLayer::new(
+        key(),
+        Wrapped {
+            store,
+            paused: true,
+        },
+    );
+    let zombie = layer.times(times.clone()).unwrap().layer(zombie);
+    let callback = Callback::success("task", "voice");
+    let first = tokio::spawn(zombie.oneshot(callback.request()));
+    is_paused.recv().await.unwrap();
+
+    let successor = {
+        let effects = effects.clone();
+        service_fn(move |request| {
+            let (effects, delivery) = (effects.clone(), delivery(&request));
+            async move {
+                assert_eq!(delivery.attempt(), 2);
+                Ok::<_, BoxError>(answer(status_of(effects.commit(&delivery).await)))
+            }
+        })
+    };
+    let replica = PostgresStore::new(pool().await)
+        .table(&fixture.table)
+        .unwrap();
+    let layer = SunoCallbackLayer::new(key(), replica).times(times).unwrap();
+    let began = Instant::now();
+    let response = layer
+        .layer(successor)
+        .oneshot(callback.request())
+        .await
+        .unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let waited = began.elapsed();
+    assert!(
+        waited > Duration::from_secs(3),
+        "the lock must have been waited for: {waited:?}"
+    );
+
+    resumed.send(()).await.unwrap();
+    assert!(
+        has_ended.recv().await.unwrap(),
+        "the zombie's commit must fail"
+    );
+    assert_eq!(first.await.unwrap().unwrap().status(), StatusCode::OK);
+    assert_eq!(effects.count().await, 1);
+}
+
+/// A store behind a proxy that loses answers, and the same one without.
+async fn behind_a_proxy() -> (Fixture, Proxy) {
+    let options = options();
+    let server: SocketAddr = format!("127.0.0.1:{}", options.get_port()).parse().unwrap();
+    let proxy = Proxy::to(server).await;
+    let pool = pool_with(options.port(proxy.addr().port())).await;
+    (Fixture::on(pool).await, proxy)
+}
+
+const CLAIM: &str = "INSERT INTO";
+const RENEW: &str = "SET lease_until";
+const COMMIT: &str = "SET state = 2";
+const RELEASE: &str = "SET state = 0";
+
+#[tokio::test]
+async fn a_step_whose_answer_was_lost_has_happened_and_is_repeated_by_the_store() {
+    let (fixture, proxy) = behind_a_proxy().await;
+    let (store, slot) = (&fixture.store, slot());
+    proxy.lose_answer(CLAIM, 0);
+    let held = granted(store.claim(&slot, owner(1), LEASE).await.unwrap());
+    assert_eq!((held.fence(), held.attempt()), (1, 1));
+    let other = store.claim(&slot, owner(2), LEASE).await.unwrap();
+    assert!(matches!(other, Claim::InFlight { .. }), "{other:?}");
+    proxy.lose_answer(COMMIT, 0);
+    let commit = store.commit(&slot, &held, &record(), MONTH).await;
+    assert_eq!(commit.unwrap(), Settled::Applied);
+    assert_eq!(store.peek(&slot).await.unwrap(), Some(record()));
+    assert_eq!(proxy.lost(), 2);
+}
+
+#[tokio::test]
+async fn lost_answers_cost_the_layer_nothing() {
+    for (step, succeeds) in [
+        (CLAIM, true),
+        (COMMIT, true),
+        (RENEW, true),
+        (RELEASE, false),
+    ] {
+        let (fixture, proxy) = behind_a_proxy().await;
+        let seen = Seen::default();
+        let tries = Arc::new(AtomicU32::new(0));
+        let handler = {
+            let seen = seen.clone();
+            service_fn(move |request| {
+                seen.push(&request);
+                let first = tries.fetch_add(1, SeqCst) == 0;
+                async move {
+                    if step == RENEW {
+                        tokio::time::sleep(Duration::from_millis(900)).await;
+                    }
+                    let fails = first && !succeeds;
+                    let status = if fails {
+                        StatusCode::BAD_GATEWAY
+                    } else {
+                        StatusCode::OK
+                    };
+                    Ok::<_, BoxError>(answer(status))
+                }
+            })
+        };
+        let times = Times {
+            heartbeat: Duration::from_millis(300),
+            ..Times::default()
+        };
+        let layer = SunoCallbackLayer::new(key(), fixture.store.clone());
+        let service = layer.times(times).unwrap().layer(handler);
+        let callback = Callback::success("task", "voice");
+        proxy.lose_answer(step, 0);
+        let response = service.clone().oneshot(callback.request()).await.unwrap();
+        assert_eq!(response.status().is_success(), succeeds, "{step}");
+        assert_eq!(proxy.lost(), 1, "{step}");
+        let response = service.oneshot(callback.request()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{step}");
+        assert_eq!(seen.len(), if succeeds { 1 } else { 2 }, "{step}");
+        let attempts: Vec<u32> = seen.all().iter().map(|(_, it)| it.attempt()).collect();
+        assert_eq!(attempts, &[1, 2][..seen.len()], "{step}");
+        assert_eq!(
+            fixture.text("SELECT state::text FROM TABLE_").await,
+            "2",
+            "{step}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_lost_answer_to_the_handler_s_own_commit_leaves_one_effect() {
+    let (fixture, proxy) = behind_a_proxy().await;
+    let effects = fixture.effects().await;
+    let handler = {
+        let effects = effects.clone();
+        service_fn(move |request| {
+            let (effects, delivery) = (effects.clone(), delivery(&request));
+            async move { Ok::<_, BoxError>(answer(status_of(effects.commit(&delivery).await))) }
+        })
+    };
+    let service = SunoCallbackLayer::new(key(), fixture.store.clone()).layer(handler);
+    let callback = Callback::success("task", "voice");
+    proxy.lose_answer("COMMIT\0", 0);
+    let response = service.clone().oneshot(callback.request()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let response = service.oneshot(callback.request()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(proxy.lost(), 1);
+    assert_eq!(effects.count().await, 1);
+}
+
+#[tokio::test]
+async fn a_duplicate_beside_a_running_handler_of_another_replica_waits_for_it() {
+    harness::assert_replicas_share(&Fixture::new().await.store).await;
+}

@@ -30,6 +30,7 @@ mod extract;
 mod future;
 mod gate;
 mod handle;
+mod hint;
 mod layer;
 mod milestone;
 mod operation;

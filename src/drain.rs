@@ -22,7 +22,7 @@ use tokio::{sync::Notify, time::timeout};
 /// use suno_callback::{MemoryStore, SigningKey, SunoCallbackLayer};
 ///
 /// # async fn demo() -> Result<(), Box<dyn std::error::Error>> {
-/// let layer = SunoCallbackLayer::new(SigningKey::new("key")?, MemoryStore::default());
+/// let layer = SunoCallbackLayer::new(SigningKey::new("the key of the settings page")?, MemoryStore::default());
 /// let drain = layer.drain();
 /// // axum::serve(listener, app).with_graceful_shutdown(async move { sigterm.await; drain.close() })
 /// drain.close();

@@ -67,7 +67,7 @@ pub use self::{
     rejection::Rejection,
     reply::{Disposition, ResponseBody},
     service::SunoCallbackService,
-    signature::{EmptyKey, SigningKey, UrlSecret, WeakSecret},
+    signature::{InvalidKey, SigningKey, UrlSecret, WeakSecret},
     store::{AnyStore, DedupStore, MemoryStore},
     times::{InvalidTimes, Limits, Times},
 };

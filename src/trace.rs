@@ -103,6 +103,13 @@ mod on {
         );
     }
 
+    pub(crate) fn short_key() {
+        warn!(
+            target: TARGET,
+            "a signing key is shorter than 16 bytes; is it the whole key of the settings page?",
+        );
+    }
+
     pub(crate) fn store_failed(operation: &'static str, error: &BoxError) {
         let error = with_its_causes(&**error);
         warn!(target: TARGET, operation, error = ?Escaped(&error), "the store failed");
@@ -238,6 +245,7 @@ mod off {
         let _ = (arrival.began, arrival.event().foreign()); // which nobody else reads
     }
     pub(crate) fn handled(_: &Arrival, _: Disposition, _: Option<Rejection>, _: Instant) {}
+    pub(crate) fn short_key() {}
     pub(crate) fn store_failed(_: &'static str, _: &BoxError) {}
     pub(crate) fn store_slow(_: &'static str) {}
     #[cfg(feature = "redis")]

@@ -66,7 +66,7 @@ use super::{
 /// # ) -> Result<(), Box<dyn std::error::Error>> {
 /// let store = RedisStore::new(connection).prefix("voices:");
 /// let _ = store.check().await?; // logs a warning where slots may be evicted
-/// let layer = SunoCallbackLayer::new(SigningKey::new("key")?, store);
+/// let layer = SunoCallbackLayer::new(SigningKey::new("the key of the settings page")?, store);
 /// # let _ = layer;
 /// # Ok(())
 /// # }

@@ -21,6 +21,7 @@ servers_install() {
     local missing=()
     servers_postgres_bin >/dev/null || missing+=(postgresql)
     command -v redis-server >/dev/null || missing+=(redis-server)
+    PATH=$PATH:/usr/sbin command -v pgbouncer >/dev/null || missing+=(pgbouncer)
     [ ${#missing[@]} -eq 0 ] && return 0
     if ! command -v apt-get >/dev/null || [ "$(id -u)" -ne 0 ]; then
         servers_fail "install ${missing[*]}: not installed, and only root with apt-get can change that"

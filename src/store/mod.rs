@@ -72,7 +72,7 @@ pub use self::memory::{MemoryStore, StoreFull};
 #[cfg(feature = "postgres")]
 pub use self::postgres::{CommitError, PostgresStore, PostgresStoreError};
 #[cfg(feature = "redis")]
-pub use self::redis::{Eviction, RedisStore, RedisStoreError};
+pub use self::redis::{Eviction, RedisConnect, RedisStore, RedisStoreError};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{SqliteStore, SqliteStoreError};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]

@@ -133,7 +133,8 @@ async fn relay(
     let mut answers = pin!(answers(from_server, to_client, armed));
     tokio::select! {
         biased;
-        changed = forgotten.changed() => if changed.is_ok() { pending().await },
+        // Until then, or for ever where nobody can say so any more.
+        Ok(()) = forgotten.changed() => pending().await,
         _ = &mut requests => {}
         _ = &mut answers => {}
     }

@@ -49,6 +49,8 @@
 //! what they missed. Receivers that share a store must have clocks of their own right to within the
 //! signature's tolerance and nothing more: leases run on the store's.
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod connections;
 mod erased;
 mod memory;
 #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
@@ -70,7 +72,7 @@ pub use self::memory::{MemoryStore, StoreFull};
 #[cfg(feature = "postgres")]
 pub use self::postgres::{CommitError, PostgresStore, PostgresStoreError};
 #[cfg(feature = "redis")]
-pub use self::redis::{Eviction, RedisStore, RedisStoreError};
+pub use self::redis::{Eviction, RedisConnect, RedisStore, RedisStoreError};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{SqliteStore, SqliteStoreError};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]

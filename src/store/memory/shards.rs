@@ -97,35 +97,33 @@ impl Shards {
     /// Takes the room of one slot, from another if it must be: from an expired one, or else from
     /// the done one that expires first, or else from the released one that was used least recently.
     fn make_room(&self, now: Tick) -> Result<(), StoreFull> {
-        // Who finds its victim gone goes round again; then another has got on.
+        // Who finds that another was quicker goes round again.
         while !self.room.take() {
-            if let Some(index) = self.expired(now) {
-                self.room.give(self.lock(index).sweep(&self.seed, now));
-                continue;
-            }
-            let (index, victim) = self.victim().ok_or(StoreFull)?;
-            if self.lock(index).evict(&self.seed, victim) {
-                break;
+            match self.next_to_go(now).ok_or(StoreFull)? {
+                (index, None) => self.room.give(self.lock(index).sweep(&self.seed, now)),
+                (index, Some(victim)) => {
+                    if self.lock(index).evict(&self.seed, victim) {
+                        break;
+                    }
+                }
             }
         }
         Ok(())
     }
 
-    fn expired(&self, now: Tick) -> Option<usize> {
-        self.boards
-            .iter()
-            .position(|board| board.read().expires <= now)
-    }
-
-    fn victim(&self) -> Option<(usize, Victim)> {
+    /// A shard, and its victim unless something in it has expired.
+    fn next_to_go(&self, now: Tick) -> Option<(usize, Option<Victim>)> {
         let (mut done, mut released) = (None, None);
         for (index, board) in self.boards.iter().enumerate() {
             let outlook = board.read();
+            if outlook.expires <= now {
+                return Some((index, None));
+            }
             done = first(done, outlook.done.map(|due| (due, index)));
             released = first(released, outlook.released.map(|at| (at, index)));
         }
-        let done = done.map(|(due, index)| (index, Victim::Done(due)));
-        done.or(released.map(|(at, index)| (index, Victim::Released(at))))
+        let done = done.map(|(due, index)| (index, Some(Victim::Done(due))));
+        done.or(released.map(|(at, index)| (index, Some(Victim::Released(at)))))
     }
 
     #[cfg(test)]
@@ -217,7 +215,10 @@ impl Default for Board {
 }
 
 fn first<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
-    one.into_iter().chain(other).min()
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
 }
 
 /// A locked shard, whose board is right again when it is unlocked.

@@ -60,6 +60,7 @@ impl<D: DedupStore> SunoCallbackLayer<D> {
 
     fn with(credentials: Credentials, store: D) -> Self {
         let (times, limits, kind) = (Times::default(), Limits::default(), CallbackKind::default());
+        store.set_operation_timeout(times.store_operation);
         let pipeline = Pipeline {
             gate: Gate {
                 credentials,
@@ -83,6 +84,22 @@ impl<D: DedupStore> SunoCallbackLayer<D> {
         Self {
             pipeline: Arc::new(pipeline),
         }
+    }
+
+    /// Changes how long everything may take, and tells the store.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidTimes`] when the times do not go together; see [`Times::check`].
+    pub fn times(self, times: Times) -> Result<Self, InvalidTimes> {
+        times.check()?;
+        self.pipeline
+            .store
+            .set_operation_timeout(times.store_operation);
+        Ok(self.with_change(|it| {
+            it.gate.tolerance = times.tolerance;
+            it.times = times;
+        }))
     }
 }
 
@@ -112,19 +129,6 @@ impl<D> SunoCallbackLayer<D> {
     /// the empty namespace.
     pub fn namespace(self, namespace: impl AsRef<str>) -> Self {
         self.with_change(|it| it.namespace = Namespace::new(namespace.as_ref(), it.kind))
-    }
-
-    /// Changes how long everything may take.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidTimes`] when the times do not go together; see [`Times::check`].
-    pub fn times(self, times: Times) -> Result<Self, InvalidTimes> {
-        times.check()?;
-        Ok(self.with_change(|it| {
-            it.gate.tolerance = times.tolerance;
-            it.times = times;
-        }))
     }
 
     /// Changes how much of everything there may be.
@@ -179,6 +183,21 @@ impl<D> SunoCallbackLayer<D> {
     /// The handle that ends this layer's work in order.
     pub fn drain(&self) -> Drain {
         self.pipeline.drain.clone()
+    }
+
+    /// Ends with another layer's work: for the layers of one application, which have one shutdown.
+    ///
+    /// ```
+    /// # use suno_callback::{CallbackKind, MemoryStore, SigningKey, SunoCallbackLayer};
+    /// # fn layer() -> SunoCallbackLayer<MemoryStore> {
+    /// #     SunoCallbackLayer::new(SigningKey::new("the key of the account").unwrap(), MemoryStore::default())
+    /// # }
+    /// let voices = layer();
+    /// let phrases = layer().kind(CallbackKind::Validate).with_drain(voices.drain());
+    /// let drain = phrases.drain(); // closes both
+    /// ```
+    pub fn with_drain(self, drain: Drain) -> Self {
+        self.with_change(|it| it.drain = drain)
     }
 
     /// The store.

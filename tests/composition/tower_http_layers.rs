@@ -164,8 +164,8 @@ async fn set_status() {
         let handler = Handler::default();
         let route = handler.route();
         let route = match is_in_front {
-            true => route.layer(ServiceBuilder::new().layer(always.clone()).layer(suno())),
-            false => route.layer(ServiceBuilder::new().layer(suno()).layer(always.clone())),
+            true => route.layer(ServiceBuilder::new().layer(always).layer(suno())),
+            false => route.layer(ServiceBuilder::new().layer(suno()).layer(always)),
         };
         let app = Router::new().route("/", route);
         for calls in [1, if is_in_front { 2 } else { 1 }] {

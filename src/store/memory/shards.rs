@@ -26,6 +26,10 @@ pub(super) struct Shards {
 }
 
 impl Shards {
+    /// How many shards compare what they would give up: so few that a full store costs little more
+    /// than another, and so many that "expires first" is meant among 200,000.
+    const LOOKED_AT: usize = 32;
+
     /// `count` shards, at least one, of at most `capacity` slots together, at least one.
     pub(super) fn new(count: usize, capacity: usize) -> Self {
         let count = count.max(1);
@@ -70,7 +74,7 @@ impl Shards {
             }
         }
         // Never two locks at a time.
-        self.make_room(now)?;
+        self.make_room(index, now)?;
         let mut shard = self.lock(index);
         if let Some(claim) = shard.claim(hash, key, owner, until, now) {
             self.room.give(1);
@@ -96,10 +100,10 @@ impl Shards {
 
     /// Takes the room of one slot, from another if it must be: from an expired one, or else from
     /// the done one that expires first, or else from the released one that was used least recently.
-    fn make_room(&self, now: Tick) -> Result<(), StoreFull> {
+    fn make_room(&self, start: usize, now: Tick) -> Result<(), StoreFull> {
         // Who finds that another was quicker goes round again.
         while !self.room.take() {
-            match self.next_to_go(now).ok_or(StoreFull)? {
+            match self.next_to_go(start, now).ok_or(StoreFull)? {
                 (index, None) => self.room.give(self.lock(index).sweep(&self.seed, now)),
                 (index, Some(victim)) => {
                     if self.lock(index).evict(&self.seed, victim) {
@@ -111,10 +115,16 @@ impl Shards {
         Ok(())
     }
 
-    /// A shard, and its victim unless something in it has expired.
-    fn next_to_go(&self, now: Tick) -> Option<(usize, Option<Victim>)> {
+    /// A shard, and its victim unless something in it has expired. Looks at some shards from
+    /// `start` on, and at all only for a done slot.
+    fn next_to_go(&self, start: usize, now: Tick) -> Option<(usize, Option<Victim>)> {
         let (mut done, mut released) = (None, None);
-        for (index, board) in self.boards.iter().enumerate() {
+        let boards = self.boards.iter().enumerate();
+        let around = boards.clone().skip(start).chain(boards.take(start));
+        for (count, (index, board)) in around.enumerate() {
+            if count >= Self::LOOKED_AT && done.is_some() {
+                break;
+            }
             let outlook = board.read();
             if outlook.expires <= now {
                 return Some((index, None));

@@ -2,7 +2,7 @@
 #
 #   . tests/servers.sh
 #   servers_start              # installs what is missing, starts both, exports their addresses
-#   cargo test --test postgres_store --features postgres,testkit
+#   cargo nextest run -p stores
 #
 # SUNO_TEST_POSTGRES and SUNO_TEST_REDIS are exported. Both servers listen on 127.0.0.1 alone, on
 # ports of their own, keep their data in a temporary directory, and end with the shell that started
@@ -22,30 +22,28 @@ servers_install() {
     local missing=()
     servers_postgres_bin >/dev/null || missing+=(postgresql)
     command -v redis-server >/dev/null || missing+=(redis-server)
-    servers_install_packages "${missing[@]}" && servers_install_valkey
+    servers_apt "${missing[@]}" && servers_install_valkey
 }
 
-# Debian's packages of these names.
-servers_install_packages() {
-    local missing=("$@")
-    [ ${#missing[@]} -eq 0 ] && return 0
+# Installs packages of Debian, without letting them start servers of their own.
+servers_apt() {
+    [ $# -eq 0 ] && return 0
     if ! command -v apt-get >/dev/null || [ "$(id -u)" -ne 0 ]; then
-        servers_fail "install ${missing[*]}: not installed, and only root with apt-get can change that"
+        servers_fail "install $*: not installed, and only root with apt-get can change that"
         return 1
     fi
-    # The packages must not start servers of their own.
     local policy=/usr/sbin/policy-rc.d made_policy=
     if [ ! -e "$policy" ]; then
         printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy" && made_policy=1
     fi
-    { DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}" ||
+    { DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" ||
         { apt-get update &&
-            DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"; }
+            DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; }
     } >&2
     local installed=$?
     [ -n "$made_policy" ] && rm -f "$policy"
     if [ $installed -ne 0 ]; then
-        servers_fail "apt-get could not install ${missing[*]}"
+        servers_fail "apt-get could not install $*"
         return 1
     fi
 }
@@ -136,6 +134,8 @@ servers_make_dir() {
     [ -n "$SERVERS_DIR" ] && return 0
     SERVERS_DIR=$(mktemp -d) || return 1
     chmod 755 "$SERVERS_DIR"
+    # Within a gate its own end comes by here.
+    [ -n "${SUNO_GATE:-}" ] && return 0
     trap servers_stop EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM

@@ -49,6 +49,8 @@
 //! what they missed. Receivers that share a store must have clocks of their own right to within the
 //! signature's tolerance and nothing more: leases run on the store's.
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod connections;
 mod erased;
 mod memory;
 #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]

@@ -2,14 +2,17 @@
 
 use std::{
     fs,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::unix::{
         fs::{MetadataExt, PermissionsExt, chown},
         process::CommandExt,
     },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering::SeqCst},
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -337,9 +340,20 @@ fn unprivileged() -> Option<(u32, u32)> {
     of("postgres").or_else(|| of("nobody"))
 }
 
+/// A port that stays this process's own while its server is down: outside the range of outgoing
+/// connections, and marked for other tests by a UDP socket of the same number.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    static MARKS: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
+    loop {
+        let port = fastrand::u16(15_000..30_000);
+        let Ok(mark) = UdpSocket::bind(("127.0.0.1", port)) else {
+            continue;
+        };
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            MARKS.lock().unwrap().push(mark);
+            return port;
+        }
+    }
 }
 
 struct Dir(PathBuf);

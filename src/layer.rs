@@ -9,12 +9,13 @@ use crate::{
     drain::Drain,
     event::{CallbackKind, VoiceEvent},
     gate::{Credentials, Gate},
+    limits::{InvalidLimits, Limits},
     milestone::Namespace,
     pipeline::Pipeline,
     service::SunoCallbackService,
     signature::{KeyRing, SigningKey, UrlSecret},
     store::DedupStore,
-    times::{InvalidTimes, Limits, Times},
+    times::{InvalidTimes, Times},
     twins::Twins,
     variants::Variants,
 };
@@ -135,13 +136,18 @@ impl<D> SunoCallbackLayer<D> {
     ///
     /// Comes before the layer is used: services that it has made keep a table of running events of
     /// their own.
-    pub fn limits(self, limits: Limits) -> Self {
-        self.with_change(|it| {
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidLimits`] when a limit would shut out what is genuine; see [`Limits::check`].
+    pub fn limits(self, limits: Limits) -> Result<Self, InvalidLimits> {
+        limits.check()?;
+        Ok(self.with_change(|it| {
             it.twins = Arc::new(Twins::new(limits.clone()));
             let confirmer = it.confirmer.take();
             it.confirmer = confirmer.map(|it| Arc::new(it.limited(&limits)));
             it.limits = limits;
-        })
+        }))
     }
 
     /// Compares signatures with another clock than the system's: for tests.
@@ -183,6 +189,21 @@ impl<D> SunoCallbackLayer<D> {
     /// The handle that ends this layer's work in order.
     pub fn drain(&self) -> Drain {
         self.pipeline.drain.clone()
+    }
+
+    /// Ends with another layer's work: for the layers of one application, which have one shutdown.
+    ///
+    /// ```
+    /// # use suno_callback::{CallbackKind, MemoryStore, SigningKey, SunoCallbackLayer};
+    /// # fn layer() -> SunoCallbackLayer<MemoryStore> {
+    /// #     SunoCallbackLayer::new(SigningKey::new("the key of the account").unwrap(), MemoryStore::default())
+    /// # }
+    /// let voices = layer();
+    /// let phrases = layer().kind(CallbackKind::Validate).with_drain(voices.drain());
+    /// let drain = phrases.drain(); // closes both
+    /// ```
+    pub fn with_drain(self, drain: Drain) -> Self {
+        self.with_change(|it| it.drain = drain)
     }
 
     /// The store.

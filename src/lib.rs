@@ -30,7 +30,10 @@ mod extract;
 mod future;
 mod gate;
 mod handle;
+mod heir;
 mod layer;
+mod lease;
+mod limits;
 mod milestone;
 mod operation;
 mod panic;
@@ -39,6 +42,7 @@ mod random;
 mod rejection;
 mod reply;
 mod service;
+mod settle;
 mod shards;
 mod signature;
 pub mod store;
@@ -63,12 +67,13 @@ pub use self::{
     future::ResponseFuture,
     gate::{SIGNATURE_HEADER, TIMESTAMP_HEADER},
     layer::SunoCallbackLayer,
+    limits::{InvalidLimits, Limits},
     rejection::Rejection,
     reply::{Disposition, ResponseBody},
     service::SunoCallbackService,
     signature::{EmptyKey, SigningKey, UrlSecret, WeakSecret},
     store::{AnyStore, DedupStore, MemoryStore},
-    times::{InvalidTimes, Limits, Times},
+    times::{InvalidTimes, Times},
 };
 
 #[cfg(feature = "client")]

@@ -19,7 +19,9 @@ struct Setup {
 impl Setup {
     fn new(limits: Limits) -> Self {
         let seen = Seen::default();
-        let layer = SunoCallbackLayer::new(key(), MemoryStore::default()).limits(limits);
+        let layer = SunoCallbackLayer::new(key(), MemoryStore::default())
+            .limits(limits)
+            .unwrap();
         let receiver = layer.layer(harness::Handler::new(accepting(seen.clone())));
         Self {
             layer,
@@ -32,7 +34,7 @@ impl Setup {
         let seen = Seen::default();
         let store = MemoryStore::default();
         let layer = SunoCallbackLayer::new(key(), store).kind(CallbackKind::Validate);
-        let receiver = layer.layer(common::Handler::new(accepting(seen.clone())));
+        let receiver = layer.layer(harness::Handler::new(accepting(seen.clone())));
         Self {
             layer,
             receiver,
@@ -143,7 +145,7 @@ async fn what_ends_a_validation_is_remembered_as_long_as_an_outcome() {
     for hours in [1, 22] {
         tokio::time::advance(Duration::from_secs(3_600 * hours)).await;
         for end in &ends {
-            let again = end.clone().signed_at(common::unix_now());
+            let again = end.clone().signed_at(harness::unix_now());
             assert_eq!(it.send(&again).await, Ok(Disposition::Duplicate));
         }
     }
@@ -163,7 +165,7 @@ async fn a_task_has_room_again_when_no_pair_of_the_flood_can_be_fresh() {
 #[tokio::test(start_paused = true)]
 async fn how_many_variants_a_task_has_is_a_limit_that_can_be_set() {
     let it = Setup::new(Limits {
-        variants: 2,
+        events_per_task: 2,
         ..Limits::default()
     });
     let mut answers = Vec::new();

@@ -9,5 +9,6 @@ mod memory;
 mod postgres;
 mod redis;
 mod redis_cluster;
+mod rough;
 mod sqlite;
 mod testkit;

@@ -37,6 +37,7 @@ async fn on_voice(State(handed): State<Handed>, event: VoiceEvent, delivery: Del
             format!("failed: {}", failure.error_message().unwrap_or("no reason"))
         }
         VoiceOutcome::Inconsistent(why) => format!("inconsistent: {why:?}"),
+        VoiceOutcome::Unknown => format!("unknown: {}", event.body()),
         _ => format!("pending: {}", event.status()),
     };
     println!(

@@ -39,7 +39,8 @@ impl<D: DedupStore> Pipeline<D> {
 
     fn wants_truth(&self, arrival: &Arrival) -> bool {
         let wanted = match arrival.event().meaning() {
-            Meaning::Ready | Meaning::Failed | Meaning::Inconsistent(_) => true,
+            Meaning::Ready | Meaning::Failed => true,
+            Meaning::Inconsistent(_) | Meaning::Unknown => true,
             Meaning::PhraseReady => self.confirm_phrases,
             Meaning::Pending => false,
         };
@@ -85,6 +86,8 @@ impl<D: DedupStore> Pipeline<D> {
             panic::caught("on_unconfirmed", || hook(arrival.event()));
         }
         match self.unconfirmed {
+            // Nothing in it can be acted on, and a refusal would only use up the tries.
+            _ if arrival.event().meaning() == Meaning::Unknown => Ok(()),
             Unconfirmed::Deliver => Ok(()),
             Unconfirmed::Refuse => Err(Answer::Refused(Rejection::Unconfirmed)),
         }

@@ -9,7 +9,7 @@ use crate::{
     arrival::{Arrival, Grant},
     conflict::Conflict,
     delivery::Trust,
-    event::Meaning,
+    event::{Meaning, VoiceEvent},
     milestone::Memory,
     panic,
     pipeline::Pipeline,
@@ -62,8 +62,10 @@ impl<D: DedupStore> Pipeline<D> {
 
     /// Bounds what one captured header pair can make up.
     fn admit(&self, arrival: &Arrival, slot: SlotKey) -> Result<(), Answer> {
-        let is_outcome = matches!(arrival.event().meaning(), Meaning::Ready | Meaning::Failed);
-        if is_outcome || arrival.trust() == Trust::Confirmed {
+        let event = arrival.event();
+        // There are few kinds of progress, and one slot for each.
+        let is_bounded = event.is_final() || event.meaning() == Meaning::Pending;
+        if is_bounded || arrival.trust() == Trust::Confirmed {
             return Ok(());
         }
         let task = self.namespace.success(arrival.event());
@@ -79,19 +81,19 @@ impl<D: DedupStore> Pipeline<D> {
             slot: *lead.slot(),
             held,
             record: arrival.memory().to_record(),
-            retain: self.retention(arrival.event().meaning()),
+            retain: self.retention(arrival.event()),
             #[cfg(feature = "postgres")]
             ledger: crate::store::postgres::Ledger::of(&*self.store),
         }
     }
 
-    fn retention(&self, meaning: Meaning) -> Duration {
-        match meaning {
-            Meaning::Ready | Meaning::Failed => {
+    fn retention(&self, event: &VoiceEvent) -> Duration {
+        match event.is_final() {
+            true => {
                 let outcome = self.times.retain_outcome;
                 outcome.unwrap_or_else(|| self.store.retention())
             }
-            _ => self.times.retain_progress,
+            false => self.times.retain_progress,
         }
     }
 

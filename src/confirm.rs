@@ -47,7 +47,7 @@ use crate::{
 ///             r#"{{"code":200,"data":{{"taskId":"{}","status":"fail"}}}}"#,
 ///             claimed.task_id()
 ///         ); // fetched
-///         match VoiceEvent::from_record(claimed.kind(), &record) {
+///         match VoiceEvent::from_record(claimed.kind(), claimed.task_id(), &record) {
 ///             Ok(event) => Confirmation::Confirmed(event),
 ///             Err(_) => Confirmation::Unavailable,
 ///         }
@@ -151,6 +151,8 @@ impl Confirmer {
             let (answer, at) = answer.ok_or(Doubt::Unknown)?;
             match answer {
                 Confirmation::Confirmed(event) if settles(&event, claimed) => return Ok(event),
+                // What claims nothing is not worth waiting for.
+                _ if claimed.meaning() == Meaning::Unknown => return Err(Doubt::Unknown),
                 Confirmation::Confirmed(_) | Confirmation::Pending => {}
                 Confirmation::Unavailable => {
                     retries = retries.checked_sub(1).ok_or(Doubt::Unknown)?;
@@ -264,11 +266,8 @@ impl Drop for Asking {
 /// Whether a record says enough to act on, about the task that was asked about. A success without
 /// a voice id does not, even if it stays like that.
 fn settles(record: &VoiceEvent, claimed: &VoiceEvent) -> bool {
-    let decided = match record.meaning() {
-        Meaning::Ready | Meaning::Failed => true,
-        Meaning::PhraseReady => record.is_final() || claimed.meaning() == Meaning::PhraseReady,
-        Meaning::Pending | Meaning::Inconsistent(_) => false,
-    };
+    let phrases = [record, claimed].map(|it| it.meaning() == Meaning::PhraseReady);
+    let decided = record.is_final() || phrases == [true; 2];
     decided && record.task_id() == claimed.task_id() && record.kind() == claimed.kind()
 }
 

@@ -1,7 +1,7 @@
 //! Which slot an event belongs to, and what a done slot keeps.
 //!
 //! One slot for the success of a task, one for its failure, one for each progress status, each
-//! ready phrase and each inconsistent content. A success looks at no slot but its own, so nothing
+//! ready phrase, each inconsistent and each unknown content. A success looks at no slot but its own, so nothing
 //! that came before can swallow it, not even a forged failure.
 
 use sha2::{Digest, Sha256};
@@ -60,6 +60,10 @@ impl Namespace {
                 finish(hash.chain_update(event.validate_info().unwrap_or_default()))
             }
             Meaning::Inconsistent(why) => self.inconsistent(event, why),
+            Meaning::Unknown => {
+                let hash = self.start(event, Tag::Unknown);
+                finish(hash.chain_update(event.body()))
+            }
         }
     }
 
@@ -86,7 +90,7 @@ impl Namespace {
             event.validate_info().unwrap_or_default(),
         ];
         let mut hash = hash.chain_update([0, why as u8]);
-        hash.update(event.code().unwrap_or(i64::MIN).to_be_bytes());
+        hash.update(event.claimed_code().unwrap_or(i64::MIN).to_be_bytes());
         for text in texts {
             hash.update((text.len() as u64).to_be_bytes());
             hash.update(text);
@@ -102,6 +106,7 @@ enum Tag {
     Progress = 3,
     Phrase = 4,
     Inconsistent = 5,
+    Unknown = 6,
 }
 
 fn finish(hash: Sha256) -> SlotKey {

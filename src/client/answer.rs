@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 use serde_json::Value;
 
 use super::error::ClientError;
-use crate::event::{CallbackKind, TaskId, VoiceEvent};
+use crate::event::{CallbackKind, InvalidEvent, TaskId, VoiceEvent};
 
 /// A body whose envelope says 200.
 pub(super) struct Answer {
@@ -42,11 +42,14 @@ impl Answer {
         if self.data.is_null() {
             return Ok(None);
         }
+        if !self.data.is_object() {
+            return Err(ClientError::Unreadable);
+        }
         let body = std::str::from_utf8(&self.body).map_err(|_| ClientError::Unreadable)?;
-        let record = VoiceEvent::from_record(kind, body).map_err(|_| ClientError::Unreadable)?;
-        match record.task_id() == task {
-            true => Ok(Some(record)),
-            false => Err(ClientError::WrongTask),
+        match VoiceEvent::from_record(kind, task, body) {
+            Ok(record) => Ok(Some(record)),
+            Err(InvalidEvent::TaskIdsDiffer) => Err(ClientError::WrongTask),
+            Err(_) => Err(ClientError::Unreadable),
         }
     }
 

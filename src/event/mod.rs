@@ -73,20 +73,37 @@ impl VoiceEvent {
     ///
     /// # Errors
     ///
-    /// As for [`VoiceEvent::parse`].
-    pub fn from_record(kind: CallbackKind, record: &str) -> Result<Self, InvalidEvent> {
+    /// As for [`VoiceEvent::parse`], but a record without a task id is one of the `task` that was
+    /// asked about; [`InvalidEvent::TaskIdsDiffer`] when it names another.
+    pub fn from_record(
+        kind: CallbackKind,
+        task: &TaskId,
+        record: &str,
+    ) -> Result<Self, InvalidEvent> {
         let mut claims = Claims::default();
-        claims.read(record)?;
-        Ok(Self::build(kind, None, &claims, record))
+        match claims.read(record) {
+            Err(InvalidEvent::NoTaskId) => {}
+            Ok(()) if task == claims.task_id() => {}
+            Ok(()) => return Err(InvalidEvent::TaskIdsDiffer),
+            Err(why) => return Err(why),
+        }
+        Ok(Self::build(kind, None, task.clone(), &claims, record))
     }
 
     pub(crate) fn new(kind: CallbackKind, claims: &Claims<'_>, body: &str) -> Self {
         let code = claims.get(Field::Code).as_whole();
         let code = code.map_or(Code::None, Code::Is);
-        Self::build(kind, Some(code), claims, body)
+        let task_id = TaskId::from_valid(claims.task_id());
+        Self::build(kind, Some(code), task_id, claims, body)
     }
 
-    fn build(kind: CallbackKind, code: Option<Code>, claims: &Claims<'_>, body: &str) -> Self {
+    fn build(
+        kind: CallbackKind,
+        code: Option<Code>,
+        task_id: TaskId,
+        claims: &Claims<'_>,
+        body: &str,
+    ) -> Self {
         let text = |field| claims.get(field).as_str().unwrap_or_default();
         let status = VoiceStatus::from(text(Field::Status));
         let evidence = Evidence {
@@ -102,7 +119,7 @@ impl VoiceEvent {
             kind,
             meaning,
             code,
-            task_id: TaskId::from_valid(claims.task_id()),
+            task_id,
             voice_id: VoiceId::parse(text(Field::VoiceId)),
             phrase: part(Field::Phrase),
             error_code: claims.get(Field::ErrorCode).as_whole(),
@@ -134,17 +151,28 @@ impl VoiceEvent {
             (Meaning::PhraseReady, _, Some(phrase)) => VoiceOutcome::PhraseReady(phrase),
             (Meaning::Failed, ..) => VoiceOutcome::Failed(Failure(self)),
             (Meaning::Inconsistent(why), ..) => VoiceOutcome::Inconsistent(why),
+            (Meaning::Unknown, ..) => VoiceOutcome::Unknown,
             (Meaning::Pending | Meaning::Ready | Meaning::PhraseReady, ..) => VoiceOutcome::Pending,
         }
     }
 
     /// Whether nothing better is to come for this kind of callback: a voice or a failure, and for
-    /// [`CallbackKind::Validate`] also a ready phrase.
+    /// [`CallbackKind::Validate`] also a ready phrase, or a success that names neither a phrase nor
+    /// a voice.
+    ///
+    /// What is final has the rights of an outcome in the layer: it is remembered as long, and no
+    /// flood of other claims about its task keeps it out.
     pub fn is_final(&self) -> bool {
-        match self.0.meaning {
-            Meaning::Ready | Meaning::Failed => true,
-            Meaning::PhraseReady => self.0.kind == CallbackKind::Validate,
-            Meaning::Pending | Meaning::Inconsistent(_) => false,
+        match (self.0.kind, self.0.meaning) {
+            (_, Meaning::Ready | Meaning::Failed) => true,
+            (CallbackKind::Validate, Meaning::PhraseReady) => true,
+            // A record that moved on: the phrase is gone. The code must not deny it, so that there
+            // is one such event a task.
+            (CallbackKind::Validate, Meaning::Inconsistent(Inconsistency::NoVoiceId)) => {
+                !self.0.code.is_some_and(Code::denies)
+            }
+            (_, Meaning::PhraseReady | Meaning::Pending) => false,
+            (_, Meaning::Inconsistent(_) | Meaning::Unknown) => false,
         }
     }
 
@@ -183,6 +211,12 @@ impl VoiceEvent {
 
     fn part<'a>(&'a self, part: Option<&'a Part>) -> Option<&'a str> {
         part.map(|part| part.as_str(&self.0.body))
+    }
+
+    /// The code that the event speaks under; 200 in a record that was fetched, so that callback and
+    /// poll say the same.
+    pub(crate) fn claimed_code(&self) -> Option<i64> {
+        self.0.code.map_or(Some(200), |_| self.code())
     }
 
     pub(crate) fn meaning(&self) -> Meaning {

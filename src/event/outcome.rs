@@ -16,15 +16,19 @@ pub enum VoiceOutcome<'a> {
     PhraseReady(&'a str),
     /// The task failed, for good.
     Failed(Failure<'a>),
-    /// Progress, or a status that nobody listed.
+    /// Progress that the provider documents.
     Pending,
     /// Something claims success and something else denies it, or a key is repeated. Ask the
     /// provider before acting on it.
     Inconsistent(Inconsistency),
+    /// Nothing that is known to mean something: a status that nobody listed, none at all, or the
+    /// content of another product. Ask the provider.
+    Unknown,
 }
 
 impl VoiceOutcome<'_> {
-    /// A short constant name: `ready`, `phrase_ready`, `failed`, `pending`, `inconsistent`.
+    /// A short constant name: `ready`, `phrase_ready`, `failed`, `pending`, `inconsistent`,
+    /// `unknown`.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Ready(_) => "ready",
@@ -32,6 +36,7 @@ impl VoiceOutcome<'_> {
             Self::Failed(_) => "failed",
             Self::Pending => "pending",
             Self::Inconsistent(_) => "inconsistent",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -47,6 +52,7 @@ impl fmt::Debug for VoiceOutcome<'_> {
             Self::Failed(failure) => f.debug_tuple("Failed").field(failure).finish(),
             Self::Pending => f.write_str("Pending"),
             Self::Inconsistent(why) => f.debug_tuple("Inconsistent").field(why).finish(),
+            Self::Unknown => f.write_str("Unknown"),
         }
     }
 }
@@ -116,6 +122,7 @@ pub(crate) enum Meaning {
     Failed,
     Pending,
     Inconsistent(Inconsistency),
+    Unknown,
 }
 
 /// What the decision looks at.
@@ -134,6 +141,13 @@ pub(crate) enum Code {
     Is(i64),
     /// Absent, null, or not a whole number.
     None,
+}
+
+impl Code {
+    /// Whether it says that there is no result.
+    pub(super) fn denies(self) -> bool {
+        self != Self::Is(200)
+    }
 }
 
 impl Evidence<'_> {
@@ -176,11 +190,11 @@ impl Evidence<'_> {
                 true => Meaning::Inconsistent(Inconsistency::CodeDenies),
                 false => Meaning::Failed,
             },
-            _ => Meaning::Pending,
+            _ => Meaning::Unknown,
         }
     }
 
     fn denied(&self) -> bool {
-        self.code.is_some_and(|code| code != Code::Is(200))
+        self.code.is_some_and(Code::denies)
     }
 }

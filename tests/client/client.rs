@@ -142,6 +142,29 @@ async fn a_status_that_is_not_200_is_an_error_whatever_the_body_says() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_without_a_task_id_is_of_the_task_that_was_asked_about() {
+    let api = FakeApi::default();
+    for (body, outcome) in [
+        (
+            r#"{"code":200,"data":{"status":"success","voiceId":"v"}}"#,
+            "ready",
+        ),
+        (
+            r#"{"code":200,"data":{"taskId":null,"status":"fail"}}"#,
+            "failed",
+        ),
+        (r#"{"code":200,"data":{}}"#, "unknown"),
+    ] {
+        api.set("t", body.into());
+        let record = client(&api).record_info(&task("t")).await.unwrap().unwrap();
+        assert_eq!(
+            (record.task_id().as_str(), record.outcome().as_str()),
+            ("t", outcome)
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_not_the_documented_json_is_unreadable() {
     let api = FakeApi::default();
     for body in [
@@ -150,8 +173,8 @@ async fn what_is_not_the_documented_json_is_unreadable() {
         "[]",
         r#"{"data":null}"#,
         r#"{"code":"yes","data":null}"#,
-        r#"{"code":200,"data":{}}"#,
-        r#"{"code":200,"data":{"status":"success","voiceId":"v"}}"#,
+        r#"{"code":200,"data":[]}"#,
+        r#"{"code":200,"data":"t"}"#,
         r#"{"code":200,"data":{"taskId":"t","taskId":"u","status":"success"}}"#,
     ] {
         api.set("t", body.into());

@@ -284,21 +284,21 @@ fn attacks() -> Vec<Attack> {
             stopped_with: "**stopped**: one question, one delivery",
         },
         Attack {
-            name: "500 made-up kinds of progress",
+            name: "500 statuses that nobody listed",
             kind: Generate,
             steps: vec![Floods(variants(|n| {
                 format!(r#"{{"code":200,"data":{{"taskId":"t","status":"s-{n}"}}}}"#)
             }))],
             without: Seeing {
-                events: vec!["pending".to_owned(); 16],
+                events: vec!["unknown".to_owned(); 16],
                 conflicts: 0,
             },
             with: Seeing {
-                events: vec!["pending".to_owned(); 16],
+                events: vec!["unknown".to_owned(); 16],
                 conflicts: 0,
             },
-            stopped_without: "16 delivered as progress, the others 503: act on no progress",
-            stopped_with: "the same: progress is not confirmed",
+            stopped_without: "16 delivered as `Unknown`, the others 503",
+            stopped_with: "the same, as long as the record does not decide",
         },
         Attack {
             name: "A body altered on its way",

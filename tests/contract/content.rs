@@ -345,7 +345,7 @@ async fn f49_an_unknown_status_reaches_the_handler_as_it_was_written() {
         .assert_accepted();
     let (event, _) = probe.seen.all().pop().unwrap();
     assert_eq!(*event.status(), VoiceStatus::Other("Waiting é".into()));
-    assert_eq!(event.outcome(), VoiceOutcome::Pending);
+    assert_eq!(event.outcome(), VoiceOutcome::Unknown);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use harness::{Callback, Receiver, Seen, accepting, key, said, send};
 use http::StatusCode;
-use suno_callback::{Disposition, Limits, MemoryStore, Rejection, SunoCallbackLayer};
+use suno_callback::{CallbackKind, Disposition, Limits, MemoryStore, Rejection, SunoCallbackLayer};
 use tower::Layer;
 
 const LIMIT: usize = 16;
@@ -21,6 +21,18 @@ impl Setup {
         let seen = Seen::default();
         let layer = SunoCallbackLayer::new(key(), MemoryStore::default()).limits(limits);
         let receiver = layer.layer(harness::Handler::new(accepting(seen.clone())));
+        Self {
+            layer,
+            receiver,
+            seen,
+        }
+    }
+
+    fn validating() -> Self {
+        let seen = Seen::default();
+        let store = MemoryStore::default();
+        let layer = SunoCallbackLayer::new(key(), store).kind(CallbackKind::Validate);
+        let receiver = layer.layer(common::Handler::new(accepting(seen.clone())));
         Self {
             layer,
             receiver,
@@ -85,6 +97,55 @@ async fn a_flood_of_variants_keeps_nothing_else_out() {
         Callback::success("task", "voice"),
     ] {
         assert_eq!(it.send(&other).await, Ok(Disposition::Accepted));
+    }
+}
+
+/// Made-up statuses, on the route of a validation.
+fn unlisted() -> impl Iterator<Item = Callback> {
+    (0..LIMIT).map(|number| Callback::progress("task", &format!("status-{number}")))
+}
+
+/// What ends a validation, and says nothing of a phrase.
+fn moved_on() -> Callback {
+    Callback::progress("task", "success")
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_flood_keeps_out_what_ends_a_validation() {
+    let it = Setup::validating();
+    for unlisted in unlisted() {
+        assert_eq!(it.send(&unlisted).await, Ok(Disposition::Accepted));
+    }
+    for genuine in [
+        Callback::phrase("task", "the genuine one"),
+        Callback::phrase("task", "made anew"),
+        Callback::failure("task"),
+        moved_on(),
+        Callback::progress("task", "wait_processing"),
+    ] {
+        assert_eq!(it.send(&genuine).await, Ok(Disposition::Accepted));
+    }
+    let next = Callback::progress("task", "another status");
+    assert_eq!(it.send(&next).await, Err(Rejection::TooManyVariants));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_ends_a_validation_is_remembered_as_long_as_an_outcome() {
+    let it = Setup::validating();
+    let ends = [
+        Callback::phrase("task", "sing"),
+        Callback::failure("task"),
+        moved_on(),
+    ];
+    for end in &ends {
+        assert_eq!(it.send(end).await, Ok(Disposition::Accepted));
+    }
+    for hours in [1, 22] {
+        tokio::time::advance(Duration::from_secs(3_600 * hours)).await;
+        for end in &ends {
+            let again = end.clone().signed_at(common::unix_now());
+            assert_eq!(it.send(&again).await, Ok(Disposition::Duplicate));
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use harness::{
 use proptest::{prelude::*, sample::Index};
 use serde_json::{Map, Value, json};
 use suno_callback::{
-    CallbackKind, Disposition, Inconsistency, VoiceEvent, VoiceOutcome, VoiceStatus,
+    CallbackKind, Disposition, Inconsistency, TaskId, VoiceEvent, VoiceOutcome, VoiceStatus,
 };
 
 use CallbackKind::{Generate, Validate};
@@ -221,7 +221,7 @@ fn f49_a_code_decides_where_no_status_is_known() {
             (400, "failed"),
             (500, "failed"),
             (531, "failed"),
-            (200, "pending"),
+            (200, "unknown"),
         ] {
             let event = of(&envelope(json!(code), json!({"status": status})));
             assert_eq!(event.outcome().as_str(), outcome, "{code} {status}");
@@ -238,7 +238,7 @@ fn f49_a_code_decides_where_no_status_is_known() {
     );
     assert_eq!(bare.outcome().as_str(), "failed");
     let empty = event(Generate, r#"{"taskId":"t"}"#);
-    assert_eq!(empty.outcome(), VoiceOutcome::Pending);
+    assert_eq!(empty.outcome(), VoiceOutcome::Unknown);
 }
 
 #[test]
@@ -300,7 +300,9 @@ fn in_a_fetched_record_the_code_is_no_part_of_the_event() {
                 json!(code),
                 json!({"status": status, "voiceId": "v", "errorCode": 500}),
             );
-            let event = VoiceEvent::from_record(Generate, &record.to_string()).unwrap();
+            let event =
+                VoiceEvent::from_record(Generate, &TaskId::new("t").unwrap(), &record.to_string())
+                    .unwrap();
             assert_eq!((event.outcome().as_str(), event.code()), (outcome, None));
         }
     }

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use suno_callback::{CallbackKind, Confirm, Confirmation, VoiceEvent};
+use suno_callback::{CallbackKind, Confirm, Confirmation, TaskId, VoiceEvent};
 use tokio::time::sleep;
 
 use super::Callback;
@@ -36,7 +36,12 @@ impl Says {
     }
 
     pub fn record_of(kind: CallbackKind, callback: &Callback) -> Self {
-        let record = VoiceEvent::from_record(kind, &callback.body).unwrap();
+        let record = VoiceEvent::from_record(
+            kind,
+            &TaskId::new(&callback.task_id).unwrap(),
+            &callback.body,
+        )
+        .unwrap();
         Self::This(Confirmation::Confirmed(record))
     }
 
@@ -108,7 +113,8 @@ impl Confirm for Provider {
             Says::This(confirmation) => confirmation,
             Says::Voice(voice) => {
                 let record = Callback::success(claimed.task_id().as_str(), voice);
-                let record = VoiceEvent::from_record(claimed.kind(), &record.body);
+                let record =
+                    VoiceEvent::from_record(claimed.kind(), claimed.task_id(), &record.body);
                 Confirmation::Confirmed(record.unwrap())
             }
             Says::Panics => panic!("a rotten provider"),

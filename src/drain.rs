@@ -117,7 +117,6 @@ impl Drain {
     }
 
     /// Completes when nothing new may start.
-    #[cfg(feature = "client")]
     pub(crate) async fn closed(&self) {
         self.until(|| self.is_closed()).await;
     }

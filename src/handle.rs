@@ -20,6 +20,7 @@ use tokio::{
 use crate::{
     arrival::Arrival,
     caller::{BoxCaller, HandlerRequest},
+    claim::Answer,
     delivery::{Delivery, Trust, Via},
     drain::Permit,
     panic::Panicked,
@@ -41,13 +42,19 @@ impl<D: DedupStore> Pipeline<D> {
         self: Arc<Self>,
         arrival: Arc<Arrival>,
         mut caller: BoxCaller<H, E>,
-    ) -> Result<Response<ResponseBody<H>>, E> {
+    ) -> Handled<H, E>
+    where
+        H: Send + 'static,
+        E: Send + 'static,
+    {
         let permit = self.drain.permit();
         let lead = match self.decide(&arrival).await {
             Ok(lead) => lead,
             Err(answer) => {
                 trace::answered(&arrival, answer);
-                return Ok(answer.reply());
+                self.keep(&arrival, answer, caller);
+                let reply = Ok(answer.reply());
+                return Handled { answer, reply };
             }
         };
         let granted = Instant::now();
@@ -60,7 +67,10 @@ impl<D: DedupStore> Pipeline<D> {
             .settle(&delivery, lead, permit, ended.is_success())
             .await;
         trace::handled(&delivery.0, how, ended.stopped(), granted);
-        ended.reply(how)
+        let answer = ended.answer(how);
+        self.is_known(&delivery.0, answer);
+        let reply = ended.reply(how);
+        Handled { answer, reply }
     }
 
     /// Polls the handler. One that is ready at the first poll pays for no timer; the watch over a
@@ -272,6 +282,12 @@ fn prepare(request: &mut HandlerRequest, delivery: &Delivery) {
     request.extensions_mut().insert(delivery.clone());
 }
 
+/// How an event ended: the typed answer, and the reply to whoever called.
+pub(crate) struct Handled<H, E> {
+    pub(crate) answer: Answer,
+    pub(crate) reply: Result<Response<ResponseBody<H>>, E>,
+}
+
 /// How the handler ended.
 enum Ended<B, E> {
     Answered(Result<Response<B>, E>),
@@ -289,6 +305,12 @@ impl<B, E> Ended<B, E> {
             Self::Answered(_) => None,
             Self::Stopped(why) => Some(*why),
         }
+    }
+
+    /// What became of the event, for those to whom a reply says too little.
+    fn answer(&self, how: Disposition) -> Answer {
+        let stopped = self.stopped().map(Answer::Refused);
+        stopped.unwrap_or(Answer::Received(how))
     }
 
     fn reply(self, how: Disposition) -> Result<Response<ResponseBody<B>>, E> {

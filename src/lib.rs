@@ -30,18 +30,22 @@ mod extract;
 mod future;
 mod gate;
 mod handle;
+mod keep;
 mod layer;
 mod milestone;
 mod operation;
 mod panic;
 mod pipeline;
+mod questions;
 mod random;
+pub mod reconcile;
 mod rejection;
 mod reply;
 mod service;
 mod shards;
 mod signature;
 pub mod store;
+mod tally;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod timer;
@@ -63,6 +67,7 @@ pub use self::{
     future::ResponseFuture,
     gate::{SIGNATURE_HEADER, TIMESTAMP_HEADER},
     layer::SunoCallbackLayer,
+    reconcile::Reconciler,
     rejection::Rejection,
     reply::{Disposition, ResponseBody},
     service::SunoCallbackService,
@@ -72,6 +77,6 @@ pub use self::{
 };
 
 #[cfg(feature = "client")]
-pub use self::client::{Reconciler, VoiceClient};
+pub use self::client::VoiceClient;
 #[cfg(feature = "axum")]
 pub use self::extract::LayerMissing;

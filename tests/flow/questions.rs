@@ -144,14 +144,13 @@ async fn each_task_has_a_question_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn open_questions_are_bounded_and_above_the_provider_counts_as_away() {
+async fn open_questions_are_bounded_and_others_wait_for_their_turn() {
     let limits = Limits {
         questions: 3,
         ..Limits::default()
     };
-    let answer = Says::Voice("voice").after(secs(2));
+    let answer = Says::Voice("voice").after(ms(1_500));
     let it = Setup::with([answer], StatusCode::OK, |layer| layer.limits(limits));
-    let start = Instant::now();
     let all: Vec<_> = (0..10)
         .map(|n| it.spawn(&Callback::success(&format!("task-{n}"), "voice")))
         .collect();
@@ -160,13 +159,47 @@ async fn open_questions_are_bounded_and_above_the_provider_counts_as_away() {
         let reply = request.await.unwrap();
         refused += usize::from(said(&reply) == Some(Rejection::Unconfirmed));
     }
-    assert_eq!((refused, it.provider.most()), (7, 3));
-    assert_eq!(it.unconfirmed.load(SeqCst), 7);
-    // The places are back.
-    sleep(secs(2)).await;
-    assert!(start.elapsed() >= secs(4));
-    let reply = it.send(&Callback::success("task-9", "voice")).await;
-    assert_eq!(said(&reply), Some(Disposition::Accepted));
+    // Three at 1.5 s and three at 3 s; what had no turn by 4 s is asked on about.
+    assert_eq!((refused, it.provider.most()), (4, 3));
+    assert_eq!(it.unconfirmed.load(SeqCst), 4);
+    until("the others are delivered too", || it.seen.len() == 10).await;
+    let callback = Callback::success("task-9", "voice");
+    let reply = it.send(&callback).await;
+    assert_eq!(said(&reply), Some(Disposition::Duplicate));
+}
+
+#[tokio::test(start_paused = true)]
+async fn pending_tasks_leave_places_to_those_that_were_not_asked_about() {
+    let limits = Limits {
+        questions: 4,
+        ..Limits::default()
+    };
+    // Every answer takes its time, so that places are what is scarce.
+    let pending = Says::PENDING.after(ms(1_000));
+    let it = Setup::with([pending], StatusCode::OK, |layer| {
+        layer.limits(limits).unconfirmed(Unconfirmed::Refuse)
+    });
+    let flood = |it: &Setup| -> Vec<_> {
+        (0..64)
+            .map(|n| it.spawn(&Callback::success(&format!("captured-{n}"), "forged")))
+            .collect()
+    };
+    // Asks about each, a few at a time, until all are known to be pending.
+    while it.provider.asked() < 64 {
+        for request in flood(&it) {
+            request.await.unwrap();
+        }
+    }
+    let flooding = flood(&it);
+    it.provider.says(Says::Voice("voice").after(ms(1_000)));
+    let genuine: Vec<_> = (0..6)
+        .map(|n| it.spawn(&Callback::success(&format!("genuine-{n}"), "voice")))
+        .collect();
+    for request in genuine {
+        let reply = request.await.unwrap();
+        assert_eq!(said(&reply), Some(Disposition::Accepted));
+    }
+    flooding.into_iter().for_each(|request| request.abort());
 }
 
 #[tokio::test(start_paused = true)]

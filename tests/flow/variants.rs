@@ -32,7 +32,7 @@ impl Setup {
         let seen = Seen::default();
         let store = MemoryStore::default();
         let layer = SunoCallbackLayer::new(key(), store).kind(CallbackKind::Validate);
-        let receiver = layer.layer(common::Handler::new(accepting(seen.clone())));
+        let receiver = layer.layer(harness::Handler::new(accepting(seen.clone())));
         Self {
             layer,
             receiver,
@@ -143,7 +143,7 @@ async fn what_ends_a_validation_is_remembered_as_long_as_an_outcome() {
     for hours in [1, 22] {
         tokio::time::advance(Duration::from_secs(3_600 * hours)).await;
         for end in &ends {
-            let again = end.clone().signed_at(common::unix_now());
+            let again = end.clone().signed_at(harness::unix_now());
             assert_eq!(it.send(&again).await, Ok(Disposition::Duplicate));
         }
     }

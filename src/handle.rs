@@ -52,12 +52,13 @@ impl<D: DedupStore> Pipeline<D> {
             Ok(lead) => lead,
             Err(answer) => {
                 trace::answered(&arrival, answer);
-                self.keep(&arrival, answer, caller);
+                self.keep_refused(&arrival, answer, caller);
                 let reply = Ok(answer.reply());
                 return Handled { answer, reply };
             }
         };
         let granted = Instant::now();
+        self.keep_undecided(&arrival, &mut caller);
         let delivery = Delivery(arrival);
         if let Some(request) = caller.as_mut().request_mut() {
             prepare(request, &delivery);

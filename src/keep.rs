@@ -7,6 +7,7 @@ use crate::{
     caller::{BoxCaller, HandlerRequest},
     claim::Answer,
     confirm::Unconfirmed,
+    delivery::Via,
     event::{Meaning, VoiceEvent},
     pipeline::Pipeline,
     reconcile::{HandOver, Handing, Kept, Source, keep_asking},
@@ -19,7 +20,7 @@ use crate::{
 
 impl<D: DedupStore> Pipeline<D> {
     /// Asks on about what was refused because it could not be confirmed.
-    pub(crate) fn keep<H, E>(
+    pub(crate) fn keep_refused<H, E>(
         self: &Arc<Self>,
         arrival: &Arrival,
         answer: Answer,
@@ -28,17 +29,48 @@ impl<D: DedupStore> Pipeline<D> {
         H: Send + 'static,
         E: Send + 'static,
     {
+        match answer {
+            Answer::Refused(Rejection::Unconfirmed | Rejection::TooManyWaiters)
+                if self.wants_truth(arrival) =>
+            {
+                self.keep(arrival, caller);
+            }
+            _ => self.is_known(arrival, answer),
+        }
+    }
+
+    /// Asks on about what is handed over without an outcome: what is unknown, or a record that says
+    /// that the task is over and may yet fill in.
+    pub(crate) fn keep_undecided<H, E>(
+        self: &Arc<Self>,
+        arrival: &Arrival,
+        caller: &mut BoxCaller<H, E>,
+    ) where
+        H: Send + 'static,
+        E: Send + 'static,
+    {
+        let is_undecided = match arrival.event().meaning() {
+            Meaning::Unknown | Meaning::Inconsistent(_) => !arrival.event().is_final(),
+            _ => false,
+        };
+        if self.confirmer.is_none() || !is_undecided || arrival.via() == Via::Poll {
+            return;
+        }
+        let request = service::polled(arrival.event());
+        if let Some(caller) = caller.as_mut().again(request) {
+            self.keep(arrival, caller);
+        }
+    }
+
+    fn keep<H, E>(self: &Arc<Self>, arrival: &Arrival, caller: BoxCaller<H, E>)
+    where
+        H: Send + 'static,
+        E: Send + 'static,
+    {
         let Some(confirmer) = &self.confirmer else {
             return;
         };
-        let is_in_doubt = matches!(
-            answer,
-            Answer::Refused(Rejection::Unconfirmed | Rejection::TooManyWaiters)
-        );
-        if !is_in_doubt {
-            return self.is_known(arrival, answer);
-        }
-        if self.unconfirmed != Unconfirmed::Keep || !self.wants_truth(arrival) {
+        if self.unconfirmed != Unconfirmed::Keep {
             return;
         }
         let phrase = arrival.event().meaning() == Meaning::PhraseReady;

@@ -183,7 +183,9 @@ impl Watchlist {
             .get(task)
             .is_some_and(|it| only_kept(it) && it.place.is_some())
         {
-            state.remove(task);
+            let forgotten = state.remove(task);
+            drop(state); // before the application's handler is dropped
+            drop(forgotten);
             self.0.sooner.notify_one();
         }
     }
@@ -202,7 +204,9 @@ impl Watchlist {
         let refusal = match state.tasks.get_mut(task) {
             _ if is_stopped => Watched::Stopped,
             Some(entered) => {
-                entered.join(listener, kept);
+                let spare = entered.join(listener, kept);
+                drop(state); // before the application's handler is dropped
+                drop(spare);
                 return true;
             }
             None if is_full => Watched::Refused,
@@ -439,10 +443,16 @@ impl Found {
 impl Entered {
     /// A hook may watch the same task many times and drop every watch, so who has gone is
     /// forgotten.
-    fn join(&mut self, listener: Option<Listener>, kept: Option<Kept>) {
+    fn join(&mut self, listener: Option<Listener>, kept: Option<Kept>) -> Option<Kept> {
         self.listeners.retain(Listener::is_there);
         self.listeners.extend(listener);
-        self.kept = self.kept.take().or(kept);
+        match self.kept {
+            Some(_) => kept,
+            None => {
+                self.kept = kept;
+                None
+            }
+        }
     }
 }
 

@@ -557,6 +557,40 @@ async fn what_a_callback_delivers_after_all_is_not_asked_about_any_more() {
     assert_eq!((seen.len(), api.count()), (1, asked));
 }
 
+/// What `first` says is handed over at once, and `then` by a poll.
+async fn is_handed_over_and_asked_on_about(
+    record: &str,
+    first: &Callback,
+    outcome: &str,
+    then: fn(&FakeApi),
+) {
+    let (api, seen) = (FakeApi::default(), Seen::default());
+    api.set("t", record.into());
+    let service = layer().confirm(client(&api)).layer(accepting(seen.clone()));
+    let response = service.clone().oneshot(first.request()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    then(&api);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let outcomes = seen.all();
+    let outcomes: Vec<_> = outcomes.iter().map(|it| it.0.outcome().as_str()).collect();
+    assert_eq!(outcomes, [outcome, "ready"]);
+    // And nobody asks any more.
+    let asked = api.count();
+    tokio::time::sleep(Duration::from_secs(7_200)).await;
+    assert_eq!((api.count(), seen.len()), (asked, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_handed_over_without_an_outcome_is_asked_on_about() {
+    let ready = |api: &FakeApi| api.succeed("t", "v");
+    let unknown = Callback::new("t", r#"{"code":200,"data":{"taskId":"t","voiceId":"v"}}"#);
+    let pending = r#"{"code":200,"msg":"success","data":null}"#;
+    is_handed_over_and_asked_on_about(pending, &unknown, "unknown", ready).await;
+    let empty = Callback::success("t", "");
+    let record = empty.body.clone();
+    is_handed_over_and_asked_on_about(&record, &empty, "inconsistent", ready).await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_nobody_keeps_is_told_to_the_hook_alone() {
     let api = FakeApi::default();

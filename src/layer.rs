@@ -61,6 +61,7 @@ impl<D: DedupStore> SunoCallbackLayer<D> {
 
     fn with(credentials: Credentials, store: D) -> Self {
         let (times, limits, kind) = (Times::default(), Limits::default(), CallbackKind::default());
+        store.set_operation_timeout(times.store_operation);
         let pipeline = Pipeline {
             gate: Gate {
                 credentials,
@@ -84,6 +85,22 @@ impl<D: DedupStore> SunoCallbackLayer<D> {
         Self {
             pipeline: Arc::new(pipeline),
         }
+    }
+
+    /// Changes how long everything may take, and tells the store.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidTimes`] when the times do not go together; see [`Times::check`].
+    pub fn times(self, times: Times) -> Result<Self, InvalidTimes> {
+        times.check()?;
+        self.pipeline
+            .store
+            .set_operation_timeout(times.store_operation);
+        Ok(self.with_change(|it| {
+            it.gate.tolerance = times.tolerance;
+            it.times = times;
+        }))
     }
 }
 
@@ -113,19 +130,6 @@ impl<D> SunoCallbackLayer<D> {
     /// the empty namespace.
     pub fn namespace(self, namespace: impl AsRef<str>) -> Self {
         self.with_change(|it| it.namespace = Namespace::new(namespace.as_ref(), it.kind))
-    }
-
-    /// Changes how long everything may take.
-    ///
-    /// # Errors
-    ///
-    /// [`InvalidTimes`] when the times do not go together; see [`Times::check`].
-    pub fn times(self, times: Times) -> Result<Self, InvalidTimes> {
-        times.check()?;
-        Ok(self.with_change(|it| {
-            it.gate.tolerance = times.tolerance;
-            it.times = times;
-        }))
     }
 
     /// Changes how much of everything there may be.

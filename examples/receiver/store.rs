@@ -106,21 +106,12 @@ pub async fn postgres_pool(url: &str) -> Result<sqlx::PgPool, BoxError> {
 
 #[cfg(feature = "redis")]
 async fn redis(url: &str) -> Result<AnyStore, BoxError> {
-    use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-    use suno_callback::store::RedisStore;
+    use suno_callback::{DedupStore, store::RedisStore};
     let client = redis::Client::open(url)?;
     let place = client.get_connection_info().addr().to_string();
-    let reach = format!("reach Redis at {place}");
-    // Pauses short enough for a callback that waits, and an end that a start can wait for.
-    let config = ConnectionManagerConfig::new()
-        .set_min_delay(Duration::from_millis(50))
-        .set_max_delay(Duration::from_millis(500))
-        .set_connection_timeout(Some(Duration::from_secs(1)))
-        .set_response_timeout(Some(Duration::from_secs(1)))
-        .set_number_of_retries(2);
-    let manager = ConnectionManager::new_with_config(client, config).await;
-    let store = RedisStore::new(manager.map_err(cannot(reach.clone()))?);
-    // It logs what is dangerous about this server.
-    let _ = store.check().await.map_err(cannot(reach))?;
+    let store = RedisStore::new(client);
+    // It says what is missing, and logs what is dangerous about this server.
+    let checked = store.check().await;
+    checked.map_err(cannot(format!("reach Redis at {place}")))?;
     Ok(AnyStore::new(store))
 }

@@ -7,10 +7,11 @@ use super::{Claim, DedupStore, Held, Owner, Record, Settled, SlotKey};
 /// A store whose type was erased, for when the backend is chosen at run time.
 ///
 /// Cheap to clone. Each operation costs one allocation more than the store itself, and everything
-/// else is as that store does it: its promises, its [`retention`](DedupStore::retention), its
-/// errors in a box, [`Delivery::commit_in`](crate::Delivery) of a `PostgresStore`. What is not part
-/// of [`DedupStore`], such as `migrate`, `check` and `sweep`, is called before the type is erased,
-/// or on a clone that was kept.
+/// else is as that store does it: its promises, its [`check`](DedupStore::check) and
+/// [`retention`](DedupStore::retention), its errors in a box,
+/// [`Delivery::commit_in`](crate::Delivery) of a `PostgresStore`. What is not part of
+/// [`DedupStore`], such as `migrate` and `sweep`, is called before the type is erased, or on a clone
+/// that was kept.
 ///
 /// # Example
 ///
@@ -92,6 +93,14 @@ impl DedupStore for AnyStore {
     fn retention(&self) -> Duration {
         ErasedStore::retention_erased(&*self.0)
     }
+
+    async fn check(&self) -> Result<(), BoxError> {
+        ErasedStore::check_erased(&*self.0).await
+    }
+
+    fn set_operation_timeout(&self, timeout: Duration) {
+        ErasedStore::set_operation_timeout_erased(&*self.0, timeout);
+    }
 }
 
 type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send + 'a>>;
@@ -120,6 +129,8 @@ trait ErasedStore: Send + Sync {
     ) -> Answer<'a, Settled>;
     fn release_erased<'a>(&'a self, slot: &'a SlotKey, held: &'a Held) -> Answer<'a, Settled>;
     fn retention_erased(&self) -> Duration;
+    fn check_erased(&self) -> Answer<'_, ()>;
+    fn set_operation_timeout_erased(&self, timeout: Duration);
     #[cfg(feature = "postgres")]
     fn as_any(&self) -> &dyn std::any::Any;
 }
@@ -167,6 +178,14 @@ impl<D: DedupStore> ErasedStore for D {
 
     fn retention_erased(&self) -> Duration {
         self.retention()
+    }
+
+    fn check_erased(&self) -> Answer<'_, ()> {
+        Box::pin(async move { self.check().await.map_err(Into::into) })
+    }
+
+    fn set_operation_timeout_erased(&self, timeout: Duration) {
+        self.set_operation_timeout(timeout);
     }
 
     #[cfg(feature = "postgres")]

@@ -49,6 +49,8 @@
 //! what they missed. Receivers that share a store must have clocks of their own right to within the
 //! signature's tolerance and nothing more: leases run on the store's.
 
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod connections;
 mod erased;
 mod memory;
 #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
@@ -63,13 +65,14 @@ mod sqlite;
 mod sweeper;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod table_name;
+mod trial;
 
 pub use self::erased::AnyStore;
 pub use self::memory::{MemoryStore, StoreFull};
 #[cfg(feature = "postgres")]
 pub use self::postgres::{CommitError, PostgresStore, PostgresStoreError};
 #[cfg(feature = "redis")]
-pub use self::redis::{Eviction, RedisStore, RedisStoreError};
+pub use self::redis::{Eviction, RedisConnect, RedisStore, RedisStoreError};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{SqliteStore, SqliteStoreError};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -198,6 +201,56 @@ pub trait DedupStore: Send + Sync + 'static {
     /// Default: 30 days. Stores that pay for each entry with memory say less.
     fn retention(&self) -> Duration {
         Duration::from_secs(30 * 24 * 3600)
+    }
+
+    /// Tries whether this store can do what a callback needs, for the start of an application and
+    /// for its readiness probe.
+    ///
+    /// # Behavior
+    ///
+    /// - A claim and its release on a slot that only checks use. What fails here fails callbacks
+    ///   too, and the error says why; what cannot be written is found out, not only what cannot be
+    ///   read.
+    /// - Any number of processes may check as often as they like, at the same time too: all of them
+    ///   share 64 slots, and one that is in use is not a failure.
+    /// - A store may override it to look at more, and forward it where it stands around another.
+    ///
+    /// # Errors
+    ///
+    /// What stands in the way.
+    ///
+    /// # Cancellation safety
+    ///
+    /// Dropped, it leaves at most one slot of its own claimed for a second. Give it a timeout of
+    /// your own where a prober wants an answer in time.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use suno_callback::{DedupStore, MemoryStore};
+    ///
+    /// # async fn demo() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    /// let store = MemoryStore::default();
+    /// store.check().await?; // at the start; and again in the handler of `GET /readyz`
+    /// # Ok(())
+    /// # }
+    /// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(demo()).unwrap();
+    /// ```
+    fn check(&self) -> impl Future<Output = Result<(), Self::Error>> + Send {
+        trial::trial(self)
+    }
+
+    /// Hears how long the layer waits for one operation before it drops its future and tries again:
+    /// [`Times::store_operation`](crate::Times::store_operation).
+    ///
+    /// The layer says so when it is made, and again with [`times`](crate::SunoCallbackLayer::times);
+    /// the last word counts. A store whose backend waits for something, such as a lock, waits less
+    /// than that, so that its answer still has a hearer. A store that stands around another forwards
+    /// it.
+    ///
+    /// Default: nothing happens.
+    fn set_operation_timeout(&self, timeout: Duration) {
+        let _ = timeout;
     }
 }
 

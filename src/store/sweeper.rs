@@ -4,9 +4,10 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering::Relaxed},
     },
+    time::Duration,
 };
 
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, time::timeout};
 use tower::BoxError;
 
 use crate::trace;
@@ -17,6 +18,9 @@ use crate::trace;
 pub(super) struct Sweeper(Arc<AtomicU32>);
 
 impl Sweeper {
+    /// Longer than a sweep can need, so that one on a dead connection does not keep it for ever.
+    pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
+
     /// Starts a task with the future of `sweep`, every `period`th time.
     pub(super) fn now_and_then<F, E>(&self, period: u32, sweep: impl FnOnce() -> F)
     where
@@ -32,8 +36,10 @@ impl Sweeper {
         };
         let sweep = sweep();
         runtime.spawn(async move {
-            if let Err(error) = sweep.await {
-                trace::store_failed("sweep", &error.into());
+            match timeout(Self::TIMEOUT, sweep).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(error)) => trace::store_failed("sweep", &error.into()),
+                Err(_) => trace::store_slow("sweep"),
             }
         });
     }

@@ -15,6 +15,7 @@ use std::{
 use bytes::Bytes;
 use harness::{
     Callback, Handler, Reply, Seen, answer,
+    counts::TWINS,
     faulty::{Faulty, Op},
     handling, key, said, secs, send, spawn_send, until,
 };
@@ -60,7 +61,7 @@ fn everything_waits() -> Limits {
 // How often the handler runs.
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn f01_sixty_four_twins_of_each_of_a_thousand_tasks_run_a_thousand_handlers() {
+async fn f01_sixty_four_twins_of_each_task_run_one_handler() {
     let seen = Seen::default();
     let handler = handling(seen.clone(), |_| async {
         for _ in 0..10 {
@@ -77,7 +78,7 @@ async fn f01_sixty_four_twins_of_each_of_a_thousand_tasks_run_a_thousand_handler
         lanes.spawn(async move {
             loop {
                 let n = next.fetch_add(1, SeqCst);
-                if n >= 1000 {
+                if n >= TWINS.size() {
                     return;
                 }
                 let callback = task(n);
@@ -89,13 +90,13 @@ async fn f01_sixty_four_twins_of_each_of_a_thousand_tasks_run_a_thousand_handler
         });
     }
     lanes.join_all().await;
-    assert_eq!(seen.len(), 1000);
+    assert_eq!(seen.len(), TWINS.size());
     let tasks: HashSet<_> = seen
         .all()
         .iter()
         .map(|(event, _)| event.task_id().to_string())
         .collect();
-    assert_eq!(tasks.len(), 1000);
+    assert_eq!(tasks.len(), TWINS.size());
     assert_eq!(layer.drain().active(), 0);
 }
 

@@ -1,7 +1,7 @@
 //! Thousands of malformed requests, each with its one right answer: the handler is never called,
 //! the store never touched, and nothing of the request comes back.
 //!
-//! `MALFORMED_SEED=n cargo test --test malformed` repeats a run.
+//! `SEED=n` repeats a run.
 
 use std::fmt;
 
@@ -9,8 +9,11 @@ use bytes::Bytes;
 use fastrand::Rng;
 use futures_util::FutureExt;
 use harness::{
-    Callback, key,
+    Callback,
+    counts::MALFORMED,
+    key,
     probe::{Probe, WallClock, layer},
+    seed,
 };
 use http::{HeaderName, HeaderValue, Method, Request};
 use http_body_util::Full;
@@ -62,10 +65,7 @@ fn under_a_good_head(signed: &str, body: impl Into<Bytes>) -> Request<Full<Bytes
 }
 
 fn rng() -> Rng {
-    let seed = std::env::var("MALFORMED_SEED").ok();
-    let seed = seed.map_or_else(|| fastrand::u64(..), |seed| seed.parse().unwrap());
-    println!("MALFORMED_SEED={seed}");
-    Rng::with_seed(seed)
+    Rng::with_seed(seed())
 }
 
 fn pick<T: Copy>(rng: &mut Rng, from: &[T]) -> T {
@@ -307,16 +307,16 @@ fn random_request(rng: &mut Rng) -> (Request<Full<Bytes>>, Option<Rejection>) {
 }
 
 #[test]
-fn f62_ten_thousand_random_requests_are_refused_for_the_first_thing_wrong() {
+fn f62_random_requests_are_refused_for_the_first_thing_wrong() {
     let (mut rng, mut judge) = (rng(), Judge::new());
-    while judge.count < 10_000 {
+    while judge.count < MALFORMED.size() {
         let (request, why) = random_request(&mut rng);
         if let Some(why) = why {
             let what = format!("{request:?}");
             judge.refuses(request, why, what);
         }
     }
-    judge.done(10_000);
+    judge.done(MALFORMED.size());
 }
 
 #[test]
@@ -685,7 +685,7 @@ fn token_soup_is_judged_as_a_second_parser_judges_it() {
         "x",
     ];
     let (mut rng, mut judge) = (rng(), Judge::new());
-    while judge.count < 10_000 {
+    while judge.count < MALFORMED.size() {
         let len = rng.usize(1..14);
         let mut soup: String = (0..len).map(|_| pick(&mut rng, TOKENS)).collect();
         if rng.bool() {
@@ -702,7 +702,7 @@ fn token_soup_is_judged_as_a_second_parser_judges_it() {
             judge.refuses_body("t", soup, why);
         }
     }
-    judge.done(10_000);
+    judge.done(MALFORMED.size());
 }
 
 #[test]

@@ -1,10 +1,6 @@
 //! A day of a provider on a bad network, in virtual time: callbacks are dropped, repeated, late,
 //! reordered or forged, polls and handlers fail at random. Every task that reaches an outcome is
 //! handed over, none twice, and the API sees no more than the rate.
-//!
-//! `SIM_TASKS` sets how many tasks there are, `SIM_SEED` repeats a run. Without optimization there
-//! are 25,000 by default, so that it takes some 20 seconds; the 100,000 are for
-//! `cargo test --release --features client --test reconcile_sim`.
 
 use std::{
     cmp::Reverse,
@@ -19,7 +15,7 @@ use std::{
 
 use bytes::Bytes;
 use fastrand::Rng;
-use harness::{Callback, answer, key};
+use harness::{Callback, answer, counts::DAY, key, seed};
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use suno_callback::{
@@ -33,10 +29,6 @@ use tokio::{
 };
 use tower::{Layer, Service, ServiceExt};
 
-const DEFAULT_TASKS: usize = match cfg!(debug_assertions) {
-    true => 25_000,
-    false => 100_000,
-};
 const WINDOW: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, PartialEq)]
@@ -265,10 +257,6 @@ fn plan(tasks: usize, rng: &mut Rng) -> Vec<Plan> {
     plans.collect()
 }
 
-fn from_env<T: std::str::FromStr>(name: &str) -> Option<T> {
-    std::env::var(name).ok()?.parse().ok()
-}
-
 fn resident_megabytes() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let pages = statm
@@ -280,10 +268,8 @@ fn resident_megabytes() -> u64 {
 
 #[tokio::test(start_paused = true)]
 async fn every_outcome_is_handed_over_once_and_the_api_is_spared() {
-    let seed = from_env("SIM_SEED").unwrap_or_else(|| fastrand::u64(..));
-    let tasks = from_env("SIM_TASKS").unwrap_or(DEFAULT_TASKS);
-    println!("SIM_SEED={seed} SIM_TASKS={tasks}");
-    let mut rng = Rng::with_seed(seed);
+    let tasks = DAY.size();
+    let mut rng = Rng::with_seed(seed());
     let began = Instant::now();
     let plans = plan(tasks, &mut rng);
     let mut day = schedule(&plans, &mut rng);
@@ -356,7 +342,7 @@ async fn every_outcome_is_handed_over_once_and_the_api_is_spared() {
     let memory = resident_megabytes();
     let asked = world.asked.lock().unwrap().1;
     println!(
-        "{received} callbacks, {asked} questions, {expired} expired, {:?} of virtual time, {memory} MB",
+        "{tasks} tasks, {received} callbacks, {asked} questions, {expired} expired, {:?} of virtual time, {memory} MB",
         began.elapsed()
     );
     assert!(memory < 1_000, "{memory} MB");

@@ -10,6 +10,7 @@ use std::sync::{
 
 use harness::{
     Callback, Handler, Receiver, Reply, answer,
+    counts::SCHEDULES,
     faulty::{Fault, Faulty, Op, Stranger},
     key, ms, said, secs, seed, slot_of, until,
 };
@@ -21,7 +22,6 @@ use tokio::{
 };
 use tower::{Layer, Service};
 
-const SEEDS: u64 = 2500;
 const EVENTS: usize = 3;
 
 /// What happened to one event.
@@ -287,7 +287,7 @@ async fn recover(processes: &[Process; 2], callbacks: &[Callback], histories: &H
 fn what_is_acknowledged_was_handled_and_what_is_done_is_handled_no_more() {
     let first = seed();
     let played = AtomicUsize::new(0);
-    for seed in (0..SEEDS).map(|n| first.wrapping_add(n)) {
+    for seed in (0..SCHEDULES.get()).map(|n| first.wrapping_add(n)) {
         let runtime = Builder::new_current_thread()
             .enable_time()
             .start_paused(true)

@@ -226,8 +226,7 @@ async fn on_postgres_sigterm_leaves_no_held_claim() {
 async fn on_redis_sigterm_leaves_no_held_claim() {
     let url = server_of_tests("SUNO_TEST_REDIS");
     let client = redis::Client::open(url.as_str()).unwrap();
-    let connection = client.get_multiplexed_async_connection().await.unwrap();
-    sigterm_leaves_no_held_claim(&url, AnyStore::new(RedisStore::new(connection))).await;
+    sigterm_leaves_no_held_claim(&url, AnyStore::new(RedisStore::new(client))).await;
 }
 
 /// Starts a receiver that cannot start. Nothing is served, and it says why, soon, and without the

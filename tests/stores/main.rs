@@ -1,6 +1,7 @@
 //! The stores, each on the real thing. PostgreSQL and Redis are at `SUNO_TEST_POSTGRES` and
 //! `SUNO_TEST_REDIS`, as `tests/servers.sh` starts them; what a test breaks it starts itself.
 
+mod failover;
 mod faults;
 mod faulty;
 mod laws;

@@ -13,10 +13,7 @@ use harness::proxy::Proxy;
 use harness::server::Redis;
 use harness::{Callback, Seen, answer, key};
 use http::StatusCode;
-use redis::{
-    AsyncCommands, Client,
-    aio::{ConnectionManager, ConnectionManagerConfig, MultiplexedConnection},
-};
+use redis::{AsyncCommands, Client, aio::MultiplexedConnection};
 use suno_callback::{
     AnyStore, DedupStore, SunoCallbackLayer, Times,
     store::{
@@ -39,20 +36,9 @@ fn client() -> Client {
     Client::open(url).unwrap()
 }
 
-/// A connection that comes back by itself, soon.
-async fn manager(client: Client) -> ConnectionManager {
-    let config = ConnectionManagerConfig::new()
-        .set_min_delay(Duration::from_millis(5))
-        .set_max_delay(Duration::from_millis(100))
-        .set_response_timeout(Some(Duration::from_secs(2)));
-    ConnectionManager::new_with_config(client, config)
-        .await
-        .unwrap()
-}
-
 /// A store under a prefix of its own.
 struct Fixture {
-    store: RedisStore<MultiplexedConnection>,
+    store: RedisStore,
     raw: MultiplexedConnection,
     prefix: String,
 }
@@ -62,7 +48,7 @@ impl Fixture {
         let raw = client().get_multiplexed_async_connection().await.unwrap();
         let prefix = unique();
         Self {
-            store: RedisStore::new(raw.clone()).prefix(&prefix),
+            store: RedisStore::new(client()).prefix(&prefix),
             raw,
             prefix,
         }
@@ -129,9 +115,14 @@ async fn it_keeps_every_law() -> Result<(), LawBroken> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_a_connection_manager_and_an_erased_type_it_keeps_every_law() -> Result<(), LawBroken>
-{
-    let store = RedisStore::new(manager(client()).await).prefix(unique());
+async fn with_connections_of_the_application_and_an_erased_type_it_keeps_every_law()
+-> Result<(), LawBroken> {
+    let client = client();
+    let store = RedisStore::new(move || {
+        let client = client.clone();
+        async move { client.get_multiplexed_async_connection().await }
+    });
+    let store = store.prefix(unique());
     testkit::all(&Arc::new(AnyStore::new(store))).await
 }
 
@@ -332,7 +323,7 @@ async fn scripts_that_the_server_forgot_are_sent_again() {
         .get_multiplexed_async_connection()
         .await
         .unwrap();
-    let (store, slot) = (RedisStore::new(raw.clone()), slot());
+    let (store, slot) = (RedisStore::new(server.client()), slot());
     let flush = || async {
         let mut flush = redis::cmd("SCRIPT");
         let () = flush
@@ -362,51 +353,37 @@ async fn scripts_that_the_server_forgot_are_sent_again() {
 
 #[tokio::test]
 async fn a_server_that_may_evict_is_told_at_the_start() {
-    let check = |arguments: &'static [&'static str]| async move {
+    let eviction = |arguments: &'static [&'static str]| async move {
         let server = Redis::start(arguments);
-        let raw = server
-            .client()
-            .get_multiplexed_async_connection()
-            .await
-            .unwrap();
-        RedisStore::new(raw).check().await.unwrap()
+        let store = RedisStore::new(server.client());
+        store.check().await.unwrap(); // a warning, and no reason to refuse
+        store.eviction().await.unwrap()
     };
     assert_eq!(
-        check(&["--maxmemory-policy", "noeviction"]).await,
+        eviction(&["--maxmemory-policy", "noeviction"]).await,
         Eviction::Never
     );
-    let lru = check(&["--maxmemory-policy", "allkeys-lru"]).await;
+    let lru = eviction(&["--maxmemory-policy", "allkeys-lru"]).await;
     assert_eq!(lru, Eviction::Possible("allkeys-lru".into()));
     // As managed services do it.
     assert_eq!(
-        check(&["--rename-command", "CONFIG", ""]).await,
+        eviction(&["--rename-command", "CONFIG", ""]).await,
         Eviction::Unknown
     );
     let acl = [
         "--user", "default", "on", "nopass", "~*", "+@all", "-config",
     ];
     let server = Redis::start(&acl);
-    let raw = server
-        .client()
-        .get_multiplexed_async_connection()
-        .await
-        .unwrap();
-    assert_eq!(
-        RedisStore::new(raw).check().await.unwrap(),
-        Eviction::Unknown
-    );
+    let store = RedisStore::new(server.client());
+    assert_eq!(store.eviction().await.unwrap(), Eviction::Unknown);
 }
 
 #[tokio::test]
 async fn a_server_that_is_not_there_is_an_error() {
     let server = Redis::start(&[]);
-    let raw = server
-        .client()
-        .get_multiplexed_async_connection()
-        .await
-        .unwrap();
+    let store = RedisStore::new(server.client());
+    store.check().await.unwrap();
     drop(server);
-    let store = RedisStore::new(raw);
     let check = store.check().await;
     assert!(
         matches!(check, Err(RedisStoreError::Server(_))),
@@ -423,7 +400,7 @@ async fn a_full_server_refuses_a_claim_and_changes_nothing() {
         .get_multiplexed_async_connection()
         .await
         .unwrap();
-    let store = RedisStore::new(raw.clone());
+    let store = RedisStore::new(server.client());
     let claim = store.claim(&slot(), owner(1), LEASE).await;
     assert!(
         matches!(claim, Err(RedisStoreError::Server(_))),
@@ -436,7 +413,7 @@ async fn a_full_server_refuses_a_claim_and_changes_nothing() {
 #[tokio::test]
 async fn with_an_append_only_file_a_killed_server_forgets_nothing_it_has_synced() {
     let mut server = Redis::start(&["--appendonly", "yes", "--appendfsync", "always"]);
-    let store = RedisStore::new(manager(server.client()).await);
+    let store = RedisStore::new(server.client());
     let (done, open) = (slot(), slot());
     let held = granted(store.claim(&done, owner(1), LEASE).await.unwrap());
     let commit = store.commit(&done, &held, &record(), WEEK).await;
@@ -461,7 +438,7 @@ async fn with_an_append_only_file_a_killed_server_forgets_nothing_it_has_synced(
 #[tokio::test]
 async fn a_server_that_forgot_everything_reports_every_claim_as_lost() {
     let mut server = Redis::start(&[]);
-    let store = RedisStore::new(manager(server.client()).await);
+    let store = RedisStore::new(server.client());
     let slot = slot();
     let held = granted(store.claim(&slot, owner(1), LEASE).await.unwrap());
     server.kill();
@@ -485,15 +462,13 @@ async fn until_it_answers(store: &impl DedupStore) {
     }
 }
 
-/// A store behind a proxy that loses answers, and the same server without.
-async fn behind_a_proxy() -> (RedisStore<ConnectionManager>, Proxy) {
+/// A store behind a proxy.
+async fn behind_a_proxy() -> (RedisStore, Proxy) {
     let redis::ConnectionAddr::Tcp(_, port) = client().get_connection_info().addr().clone() else {
         panic!("tests need a TCP address");
     };
-    let server: SocketAddr = format!("127.0.0.1:{port}").parse().unwrap();
-    let proxy = Proxy::to(server).await;
-    let client = Client::open(format!("redis://{}/", proxy.addr())).unwrap();
-    let store = RedisStore::new(manager(client).await).prefix(unique());
+    let proxy = Proxy::to(SocketAddr::from(([127, 0, 0, 1], port))).await;
+    let store = named(&proxy).prefix(unique());
     // So that every script is known, and one request is one step.
     let slot = slot();
     let held = granted(store.claim(&slot, owner(1), LEASE).await.unwrap());
@@ -504,20 +479,23 @@ async fn behind_a_proxy() -> (RedisStore<ConnectionManager>, Proxy) {
     (store, proxy)
 }
 
+/// A store whose server has the proxy for a name.
+fn named(proxy: &Proxy) -> RedisStore {
+    RedisStore::new(Client::open(format!("redis://{}/", proxy.addr())).unwrap())
+}
+
 #[tokio::test]
 async fn a_step_whose_answer_was_lost_has_happened_and_can_be_repeated() {
     let (store, proxy) = behind_a_proxy().await;
     let slot = slot();
     proxy.lose_answer("EVALSHA", 0);
     assert!(store.claim(&slot, owner(1), LEASE).await.is_err());
-    until_it_answers(&store).await;
     let other = store.claim(&slot, owner(2), LEASE).await.unwrap();
     assert!(matches!(other, Claim::InFlight { .. }), "{other:?}");
     let held = granted(store.claim(&slot, owner(1), LEASE).await.unwrap());
     assert_eq!((held.fence(), held.attempt()), (1, 1));
     proxy.lose_answer("EVALSHA", 0);
     assert!(store.commit(&slot, &held, &record(), WEEK).await.is_err());
-    until_it_answers(&store).await;
     assert_eq!(store.peek(&slot).await.unwrap(), Some(record()));
     let again = store.commit(&slot, &held, &record(), WEEK).await;
     assert_eq!(again.unwrap(), Settled::Applied);
@@ -578,4 +556,304 @@ async fn lost_answers_cost_the_layer_nothing() {
 #[tokio::test]
 async fn a_duplicate_beside_a_running_handler_of_another_replica_waits_for_it() {
     harness::assert_replicas_share(&Fixture::new().await.store).await;
+}
+
+/// Whatever `check` says, with its causes.
+async fn refusal(store: &RedisStore) -> String {
+    let error = store.check().await.expect_err("it must be refused");
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
+#[tokio::test]
+async fn a_check_says_what_the_server_lacks() {
+    for (arguments, lack) in [
+        (&["--requirepass", "secret"][..], "wants a password"),
+        (
+            &["--min-replicas-to-write", "1"],
+            "fewer good replicas than its min-replicas-to-write",
+        ),
+        (&["--maxmemory", "1"], "memory is full"),
+        (&["--replicaof", "127.0.0.1 1"], "is a replica"),
+        (
+            &[
+                "--replicaof",
+                "127.0.0.1 1",
+                "--replica-serve-stale-data",
+                "no",
+            ],
+            "has lost its primary",
+        ),
+        (&["--cluster-enabled", "yes"], "Cluster is down"),
+    ] {
+        let server = Redis::start(arguments);
+        let told = refusal(&RedisStore::new(server.client())).await;
+        assert!(told.contains(lack), "{arguments:?}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn a_check_says_that_the_password_is_wrong_and_not_which() {
+    let server = Redis::start(&["--requirepass", "secret"]);
+    let url = format!("redis://:hunter2@{}/", server.addr());
+    let told = refusal(&RedisStore::new(Client::open(url).unwrap())).await;
+    assert!(
+        told.contains("does not take this user and password"),
+        "{told}"
+    );
+    assert!(!told.contains("hunter2"), "{told}");
+}
+
+#[tokio::test]
+async fn a_check_says_that_the_server_cannot_write_to_its_disk() {
+    let server = Redis::start(&["--save", "3600 1"]);
+    let store = RedisStore::new(server.client());
+    store.check().await.unwrap();
+    // A directory in the place of its file.
+    std::fs::create_dir(server.dir().join("dump.rdb")).unwrap();
+    let _: String = server.ask("BGSAVE");
+    let end = Instant::now() + Duration::from_secs(20);
+    while !server
+        .ask::<String>("INFO persistence")
+        .contains("rdb_last_bgsave_status:err")
+    {
+        assert!(Instant::now() < end, "the server must fail to save");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let told = refusal(&store).await;
+    assert!(told.contains("cannot write its data to disk"), "{told}");
+    // As soon as it can, the same store can be used again.
+    std::fs::remove_dir(server.dir().join("dump.rdb")).unwrap();
+    let _: String = server.ask("CONFIG SET stop-writes-on-bgsave-error no");
+    store.check().await.unwrap();
+}
+
+/// What a step needs, and what `CONFIG` is good for.
+const RIGHTS: [&str; 9] = [
+    "evalsha", "eval", "time", "exists", "hget", "hmget", "hset", "hincrby", "pexpire",
+];
+
+#[tokio::test]
+async fn a_check_names_every_command_that_the_acl_lacks() {
+    for lacking in RIGHTS {
+        let rights: Vec<String> = RIGHTS
+            .iter()
+            .filter(|right| **right != lacking)
+            .map(|right| format!("+{right}"))
+            .collect();
+        let mut acl = vec!["--user", "default", "on", "nopass", "~suno-callback:*"];
+        acl.extend(rights.iter().map(String::as_str));
+        let server = Redis::start(&acl);
+        let told = refusal(&RedisStore::new(server.client())).await;
+        // Without the long list of all that it needs.
+        let told = told.replace("+evalsha +eval +time", "").to_lowercase();
+        let told = told.replace("+exists +hget +hmget +hset +hincrby +pexpire", "");
+        assert!(told.contains(lacking), "{lacking}: {told}");
+    }
+}
+
+#[tokio::test]
+async fn the_rights_that_the_documentation_names_suffice() {
+    let rights = RIGHTS.map(|right| format!("+{right}"));
+    let mut acl = vec!["--user", "default", "on", "nopass", "~suno-callback:*"];
+    acl.extend(rights.iter().map(String::as_str));
+    let server = Redis::start(&acl);
+    let store = RedisStore::new(server.client());
+    store.check().await.unwrap();
+    let held = granted(store.claim(&slot(), owner(1), LEASE).await.unwrap());
+    assert_eq!(held.fence(), 1);
+    let told = refusal(&store.prefix("voices:")).await;
+    assert!(told.contains("it needs the keys of the prefix"), "{told}");
+}
+
+#[tokio::test]
+async fn connections_that_swallow_everything_cost_the_first_event_no_try() {
+    let (store, proxy) = behind_a_proxy().await;
+    let seen = Seen::default();
+    let service = SunoCallbackLayer::new(key(), store).layer(harness::accepting(seen.clone()));
+    let first = Callback::success("first", "voice");
+    let response = service.clone().oneshot(first.request()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    for round in 0..2 {
+        proxy.forget();
+        let mut tries = JoinSet::new();
+        for number in 0..20 {
+            let task = format!("task-{round}-{number}");
+            let request = Callback::success(&task, "voice").request();
+            tries.spawn(service.clone().oneshot(request));
+        }
+        for response in tries.join_all().await {
+            assert_eq!(response.unwrap().status(), StatusCode::OK);
+        }
+    }
+    assert_eq!(seen.len(), 41);
+    assert_eq!(proxy.accepted(), 3, "one new connection each time");
+}
+
+#[tokio::test]
+async fn an_operation_that_was_dropped_takes_its_connection_with_it() {
+    let (store, proxy) = behind_a_proxy().await;
+    proxy.forget();
+    let slot = slot();
+    let hopeless = store.claim(&slot, owner(1), LEASE);
+    let hopeless = tokio::time::timeout(Duration::from_millis(100), hopeless);
+    hopeless.await.expect_err("nothing answers here");
+    granted(store.claim(&slot, owner(1), LEASE).await.unwrap());
+    assert_eq!(proxy.accepted(), 2);
+}
+
+#[tokio::test]
+async fn an_operation_that_nobody_bounds_ends_when_the_layer_would_have_dropped_it() {
+    let (store, proxy) = behind_a_proxy().await;
+    store.set_operation_timeout(Duration::from_millis(200));
+    proxy.forget();
+    let claim = store.claim(&slot(), owner(1), LEASE).await;
+    assert!(
+        matches!(&claim, Err(RedisStoreError::Server(error)) if error.is_timeout()),
+        "{claim:?}"
+    );
+    granted(store.claim(&slot(), owner(1), LEASE).await.unwrap());
+}
+
+/// A server of which nothing but its name is known: it takes connections, and nothing more.
+async fn silence() -> (SocketAddr, tokio::net::TcpListener) {
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    (silent.local_addr().unwrap(), silent)
+}
+
+#[tokio::test]
+async fn however_many_wait_one_attempt_is_made_at_a_time_and_nobody_waits_longer_than_it() {
+    let (addr, _silent) = silence().await;
+    let server = Redis::start(&[]);
+    let proxy = Proxy::to(addr).await;
+    let store = named(&proxy);
+    store.set_operation_timeout(Duration::from_millis(300));
+    let mut waiting = JoinSet::new();
+    let mut come = |many| {
+        for _ in 0..many {
+            let store = store.clone();
+            waiting.spawn(async move { store.peek(&slot()).await });
+        }
+    };
+    come(100);
+    harness::until("the attempt is under way", || proxy.accepted() == 1).await;
+    proxy.lead_to(server.addr());
+    come(100); // in the middle of it: they wait no longer than it lasts
+    for peek in waiting.join_all().await {
+        assert!(
+            matches!(&peek, Err(RedisStoreError::Server(error)) if error.is_timeout()),
+            "{peek:?}"
+        );
+    }
+    assert_eq!(proxy.accepted(), 1);
+    // And then the name leads elsewhere.
+    store.check().await.unwrap();
+    assert_eq!(proxy.accepted(), 2);
+}
+
+#[tokio::test]
+async fn refused_attempts_keep_a_pause_between_them_and_the_next_one_that_can_succeed_does() {
+    let mut server = Redis::start(&[]);
+    let proxy = Proxy::to(server.addr()).await;
+    let store = named(&proxy);
+    store.check().await.unwrap();
+    server.kill();
+    let began = Instant::now();
+    let mut waiting = JoinSet::new();
+    for _ in 0..50 {
+        let store = store.clone();
+        waiting.spawn(async move {
+            while began.elapsed() < Duration::from_millis(500) {
+                assert!(store.peek(&slot()).await.is_err());
+            }
+        });
+    }
+    waiting.join_all().await;
+    let attempts = proxy.accepted() - 1;
+    let most = began.elapsed().as_millis() / 50 + 2;
+    assert!((2..=most as usize).contains(&attempts), "{attempts}");
+    server.restart();
+    until_it_answers(&store).await;
+}
+
+/// A primary and its replica behind a name that leads to the first of them.
+async fn pair(start: fn(&[&str]) -> Redis) -> (Redis, Redis, Proxy) {
+    let (first, second) = (start(&[]), start(&[]));
+    second.follow(&first);
+    let proxy = Proxy::to(first.addr()).await;
+    (first, second, proxy)
+}
+
+/// The replica is promoted, the old primary lives on as its replica, and the name moves.
+fn swap(old: &Redis, new: &Redis, proxy: &Proxy) {
+    let () = new.ask("REPLICAOF NO ONE");
+    let () = old.ask(&format!("REPLICAOF 127.0.0.1 {}", new.port()));
+    proxy.lead_to(new.addr());
+}
+
+async fn a_failover_costs_the_next_event_no_try(start: fn(&[&str]) -> Redis) {
+    let (first, second, proxy) = pair(start).await;
+    let seen = Seen::default();
+    let layer = SunoCallbackLayer::new(key(), named(&proxy));
+    let service = layer.layer(harness::accepting(seen.clone()));
+    for (number, (old, new)) in [(&first, &second), (&second, &first)]
+        .into_iter()
+        .enumerate()
+    {
+        let before = Callback::success(&format!("before-{number}"), "voice");
+        let response = service.clone().oneshot(before.request()).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        new.follow(old);
+        swap(old, new, &proxy);
+        for callback in [
+            Callback::success(&format!("after-{number}"), "voice"),
+            before,
+        ] {
+            let response = service.clone().oneshot(callback.request()).await.unwrap();
+            assert_eq!(response.status(), StatusCode::OK);
+        }
+    }
+    assert_eq!(seen.len(), 4, "what was replicated is not handled again");
+    let old = refusal(&RedisStore::new(second.client())).await;
+    assert!(old.contains("is a replica"), "{old}");
+}
+
+#[tokio::test]
+async fn a_replica_that_was_promoted_is_found_with_the_next_event() {
+    a_failover_costs_the_next_event_no_try(Redis::start).await;
+}
+
+#[tokio::test]
+async fn a_valkey_that_was_promoted_is_found_with_the_next_event() {
+    a_failover_costs_the_next_event_no_try(Redis::start_valkey).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_valkey_it_keeps_every_law() -> Result<(), LawBroken> {
+    let server = Redis::start_valkey(&[]);
+    let store = Arc::new(RedisStore::new(server.client()));
+    store.check().await.unwrap();
+    testkit::all(&store).await
+}
+
+#[test]
+fn a_connection_whose_runtime_has_ended_is_replaced() {
+    let server = Redis::start(&[]);
+    let store = RedisStore::new(server.client());
+    for _ in 0..3 {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            // The first may find the connection of the runtime before.
+            let _ = store.peek(&slot()).await;
+            store.check().await.unwrap();
+        });
+    }
 }

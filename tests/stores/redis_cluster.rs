@@ -1,106 +1,136 @@
-//! The store on a Redis Cluster of three nodes, which the test starts itself.
+//! The store on Redis Clusters of three and of six nodes, which the tests start themselves.
 
 use std::{
     process::Command,
     sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
 use harness::server::Redis;
-use redis::{cluster::ClusterClient, cluster_async::ClusterConnection, cluster_routing};
+use redis::{cluster::ClusterClient, cluster_routing};
 use suno_callback::{
     DedupStore,
-    store::{Claim, Eviction, Owner, Record, RedisStore, Settled, SlotKey},
+    store::{Claim, Eviction, Held, Owner, Record, RedisStore, Settled, SlotKey},
     testkit::{self, LawBroken},
 };
+
+use crate::failover::{Load, under_load};
+
+const LEASE: Duration = Duration::from_secs(5);
 
 struct Cluster {
     nodes: Vec<Redis>,
 }
 
 impl Cluster {
+    /// Three primaries.
     fn start() -> Self {
-        let nodes: Vec<Redis> = (0..3).map(|_| Redis::start_node()).collect();
-        let addresses: Vec<String> = nodes
-            .iter()
-            .map(|node| format!("127.0.0.1:{}", node.port()))
-            .collect();
+        Self::of(3, 0)
+    }
+
+    /// Three primaries, and a replica of each.
+    fn with_replicas() -> Self {
+        Self::of(6, 1)
+    }
+
+    fn of(nodes: usize, replicas: usize) -> Self {
+        let node = || Redis::start_node(&["--cluster-node-timeout", "1000"]);
+        let nodes: Vec<Redis> = (0..nodes).map(|_| node()).collect();
         let mut create = Command::new("redis-cli");
         create
             .args(["--cluster", "create"])
-            .args(&addresses)
-            .arg("--cluster-yes");
+            .args(nodes.iter().map(|node| node.addr().to_string()))
+            .arg("--cluster-yes")
+            .args(["--cluster-replicas", &replicas.to_string()]);
         let created = create.output().expect("redis-cli must be installed");
         let said = String::from_utf8_lossy(&created.stdout);
         assert!(created.status.success(), "{said}");
-        Self { nodes }
+        let cluster = Self { nodes };
+        until("the cluster is up", || {
+            cluster.nodes.iter().all(|node| knows_all(node, replicas))
+        });
+        cluster
     }
 
-    /// A connection, once all nodes agree who has which slots.
-    async fn connection(&self) -> ClusterConnection {
-        let urls = self
-            .nodes
-            .iter()
-            .map(|node| format!("redis://127.0.0.1:{}/", node.port()));
-        let client = ClusterClient::new(urls).unwrap();
-        let end = Instant::now() + Duration::from_secs(30);
-        loop {
-            if let Ok(connection) = client.get_async_connection().await
-                && self.is_ok().await
-            {
-                return connection;
-            }
-            assert!(Instant::now() < end, "the cluster must come up");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+    fn client(&self) -> ClusterClient {
+        ClusterClient::new(
+            self.nodes
+                .iter()
+                .map(|node| format!("redis://{}/", node.addr())),
+        )
+        .unwrap()
     }
 
-    async fn is_ok(&self) -> bool {
-        for node in &self.nodes {
-            let mut raw = node
-                .client()
-                .get_multiplexed_async_connection()
-                .await
-                .unwrap();
-            let mut info = redis::cmd("CLUSTER");
-            let info: String = info.arg("INFO").query_async(&mut raw).await.unwrap();
-            if !info.contains("cluster_state:ok") {
-                return false;
-            }
-        }
-        true
+    fn store(&self) -> RedisStore<ClusterClient> {
+        RedisStore::new(self.client())
     }
 
-    async fn keys_per_node(&self) -> Vec<usize> {
-        let mut keys = Vec::new();
-        for node in &self.nodes {
-            let mut raw = node
-                .client()
-                .get_multiplexed_async_connection()
-                .await
-                .unwrap();
-            keys.push(redis::cmd("DBSIZE").query_async(&mut raw).await.unwrap());
-        }
-        keys
+    fn primary(&mut self) -> &mut Redis {
+        let primary = self.nodes.iter_mut().find(|node| !is_replica(node));
+        primary.expect("a primary")
     }
+
+    fn keys_per_node(&self) -> Vec<usize> {
+        self.nodes.iter().map(|node| node.ask("DBSIZE")).collect()
+    }
+}
+
+/// Whether a node sees a whole Cluster, and has everything if it is a replica.
+fn knows_all(node: &Redis, replicas: usize) -> bool {
+    let (info, nodes): (String, String) = (node.ask("CLUSTER INFO"), node.ask("CLUSTER NODES"));
+    info.contains("cluster_state:ok")
+        && nodes.matches("slave").count() == 3 * replicas
+        && (!is_replica(node)
+            || node
+                .ask::<String>("INFO replication")
+                .contains("master_link_status:up"))
+}
+
+fn is_replica(node: &Redis) -> bool {
+    node.ask::<String>("INFO replication")
+        .contains("role:slave")
+}
+
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < end, "never came true: {what}");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+async fn claim(store: &RedisStore<ClusterClient>, number: u8) -> Held {
+    let (slot, owner) = (SlotKey::from([number; 32]), Owner::from([number; 16]));
+    match store.claim(&slot, owner, LEASE).await.unwrap() {
+        Claim::Granted(held) => held,
+        other => panic!("slot {number} is free: {other:?}"),
+    }
+}
+
+async fn commit(store: &RedisStore<ClusterClient>, number: u8, held: &Held) {
+    let slot = SlotKey::from([number; 32]);
+    let commit = store.commit(&slot, held, &Record::EMPTY, LEASE).await;
+    assert_eq!(commit.unwrap(), Settled::Applied);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_a_cluster_it_keeps_every_law_and_uses_every_node() -> Result<(), LawBroken> {
     let cluster = Cluster::start();
-    let store = Arc::new(RedisStore::new(cluster.connection().await));
+    let store = Arc::new(cluster.store());
     testkit::all(&store).await?;
-    let keys = cluster.keys_per_node().await;
+    let keys = cluster.keys_per_node();
     assert!(keys.iter().all(|&keys| keys > 0), "{keys:?}");
-    assert_eq!(store.check().await.unwrap(), Eviction::Never);
+    store.check().await.unwrap();
+    assert_eq!(store.eviction().await.unwrap(), Eviction::Never);
     Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn scripts_that_one_node_forgot_are_sent_to_it_again() {
     let cluster = Cluster::start();
-    let mut connection = cluster.connection().await;
-    let store = RedisStore::new(connection.clone());
+    let mut connection = cluster.client().get_async_connection().await.unwrap();
+    let store = cluster.store();
     for number in 0..32 {
         let mut flush = redis::cmd("SCRIPT");
         flush.arg("FLUSH");
@@ -109,12 +139,69 @@ async fn scripts_that_one_node_forgot_are_sent_to_it_again() {
             Some(cluster_routing::ResponsePolicy::AllSucceeded),
         ));
         let _ = connection.route_command(flush, all).await.unwrap();
-        let (slot, owner) = (SlotKey::from([number; 32]), Owner::from([number; 16]));
-        let lease = Duration::from_secs(5);
-        let Claim::Granted(held) = store.claim(&slot, owner, lease).await.unwrap() else {
-            panic!("slot {number} is free");
-        };
-        let commit = store.commit(&slot, &held, &Record::EMPTY, lease).await;
-        assert_eq!(commit.unwrap(), Settled::Applied);
+        let held = claim(&store, number).await;
+        commit(&store, number, &held).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slots_that_move_to_another_node_are_followed() {
+    let cluster = Cluster::start();
+    let store = cluster.store().prefix("{all}:"); // of one slot
+    let mut held = Vec::new();
+    for number in 0..8 {
+        held.push(claim(&store, number).await);
+    }
+    let slot: u16 = cluster.nodes[0].ask("CLUSTER KEYSLOT {all}");
+    let keys = cluster.keys_per_node();
+    let from = &cluster.nodes[keys.iter().position(|keys| *keys == 8).unwrap()];
+    let to = &cluster.nodes[keys.iter().position(|keys| *keys == 0).unwrap()];
+    let id = |node: &Redis| node.ask::<String>("CLUSTER MYID");
+    let () = to.ask(&format!("CLUSTER SETSLOT {slot} IMPORTING {}", id(from)));
+    let () = from.ask(&format!("CLUSTER SETSLOT {slot} MIGRATING {}", id(to)));
+    let keys: Vec<String> = from.ask(&format!("CLUSTER GETKEYSINSLOT {slot} 100"));
+    for key in &keys[..4] {
+        let () = from.ask(&format!("MIGRATE 127.0.0.1 {} {key} 0 5000", to.port()));
+    }
+    // In the middle of it: some keys are here, some are there, and new ones belong there.
+    for number in 0..4 {
+        commit(&store, number, &held[usize::from(number)]).await;
+    }
+    held.push(claim(&store, 8).await);
+    for key in &keys[4..] {
+        let () = from.ask(&format!("MIGRATE 127.0.0.1 {} {key} 0 5000", to.port()));
+    }
+    for node in [to, from] {
+        let () = node.ask(&format!("CLUSTER SETSLOT {slot} NODE {}", id(to)));
+    }
+    for number in 4..9 {
+        commit(&store, number, &held[usize::from(number)]).await;
+    }
+    assert_eq!(to.ask::<usize>("DBSIZE"), 9);
+    assert_eq!(from.ask::<usize>("DBSIZE"), 0);
+}
+
+async fn loses_a_primary(what: &str, fault: fn(&mut Redis)) {
+    let mut cluster = Cluster::with_replicas();
+    let store = cluster.store();
+    store.check().await.unwrap();
+    let (outcome, cluster) = under_load(store, move |load: &Load| {
+        load.goes_on();
+        fault(cluster.primary());
+        load.goes_on();
+        load.goes_on();
+        cluster
+    })
+    .await;
+    outcome.loses_nothing(what, cluster.store()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_of_six_nodes_loses_a_primary_under_load() {
+    loses_a_primary("redis cluster, a primary killed", Redis::kill).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_of_a_cluster_of_six_nodes_hangs_under_load() {
+    loses_a_primary("redis cluster, a primary stopped", |node| node.pause()).await;
 }

@@ -1,4 +1,6 @@
-use std::fmt;
+use std::{borrow::Cow, fmt};
+
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 /// What goes wrong in a [`PostgresStore`](super::PostgresStore).
 #[derive(Debug)]
@@ -15,12 +17,33 @@ pub enum PostgresStoreError {
         /// The comment on the table, which says what it is.
         found: Option<String>,
     },
+    /// The database does not take writes. To be found by
+    /// [`check`](crate::DedupStore::check); a callback fails with [`Self::Database`].
+    ReadOnly {
+        /// Whether the server is a standby; otherwise `default_transaction_read_only` is on, for the
+        /// server, the database, or the role.
+        standby: bool,
+    },
+    /// The role lacks rights on the table. To be found by [`check`](crate::DedupStore::check); a
+    /// callback fails with [`Self::Database`].
+    Forbidden {
+        /// Who needs them.
+        role: String,
+        /// What it lacks, as `GRANT` spells it: `INSERT, UPDATE`.
+        missing: String,
+    },
+    /// A check took longer than three operations may.
+    NoAnswer,
 }
 
 impl fmt::Display for PostgresStoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Database(_) => f.write_str("the PostgreSQL store has a database error"),
+            Self::Database(error) => f.write_str(match code(error).as_deref() {
+                Some(READ_ONLY) => "the PostgreSQL store cannot write: its database is read-only",
+                Some(FORBIDDEN) => "the role of the PostgreSQL store lacks a right",
+                _ => "the PostgreSQL store has a database error",
+            }),
             Self::Unreadable => f.write_str("a row of the PostgreSQL store cannot be understood"),
             Self::NoTable => {
                 f.write_str("the table of the PostgreSQL store does not exist; run `migrate`")
@@ -33,6 +56,18 @@ impl fmt::Display for PostgresStoreError {
                 "the table of the PostgreSQL store says {found:?}, this crate knows {:?}",
                 super::schema::VERSION
             ),
+            Self::ReadOnly { standby: true } => f.write_str(
+                "the PostgreSQL store cannot write: the server is a standby; connect to the primary",
+            ),
+            Self::ReadOnly { standby: false } => f.write_str(
+                "the PostgreSQL store cannot write: default_transaction_read_only is on for the \
+                 server, the database or the role",
+            ),
+            Self::Forbidden { role, missing } => write!(
+                f,
+                "the role {role:?} of the PostgreSQL store lacks {missing} on its table; grant it"
+            ),
+            Self::NoAnswer => f.write_str("the database of the PostgreSQL store does not answer"),
         }
     }
 }
@@ -52,14 +87,45 @@ impl From<sqlx::Error> for PostgresStoreError {
     }
 }
 
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+const READ_ONLY: &str = "25006";
+const FORBIDDEN: &str = "42501";
+const NO_SUCH_TABLE: &str = "42P01";
+
 impl PostgresStoreError {
     /// Whether somebody else has locked the row for longer than we wait.
     pub(super) fn is_locked(&self) -> bool {
-        const LOCK_NOT_AVAILABLE: &str = "55P03";
-        let Self::Database(error) = self else {
-            return false;
-        };
-        let code = error.as_database_error().and_then(|error| error.code());
-        code.is_some_and(|code| code == LOCK_NOT_AVAILABLE)
+        self.is(LOCK_NOT_AVAILABLE)
     }
+
+    /// Whether the connection's database does not know the table.
+    pub(super) fn is_without_table(&self) -> bool {
+        self.is(NO_SUCH_TABLE)
+    }
+
+    fn is(&self, sqlstate: &str) -> bool {
+        matches!(self, Self::Database(error) if code(error).is_some_and(|code| code == sqlstate))
+    }
+}
+
+/// Whether the connection is of no use any more: it is broken, its server is going or cannot write,
+/// or somebody left a transaction open in it.
+pub(super) fn ends_connection(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Database(refusal) => {
+            let refusal = refusal.try_downcast_ref::<PgDatabaseError>();
+            refusal.is_some_and(|it| {
+                matches!(it.severity(), PgSeverity::Fatal | PgSeverity::Panic)
+                    // A connection exception, an invalid state of its transaction (read-only is
+                    // one), an intervention of the operator.
+                    || ["08", "25", "57P"].iter().any(|class| it.code().starts_with(class))
+            })
+        }
+        _ => false,
+    }
+}
+
+fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
+    error.as_database_error()?.code()
 }

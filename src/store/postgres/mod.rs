@@ -13,15 +13,18 @@ pub(crate) use self::transaction::Ledger;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use sqlx::{PgPool, SqlStr, raw_sql};
+use sqlx::{Executor as _, PgPool, Postgres, SqlStr, postgres::PgRow, raw_sql};
+use tokio::time;
 
 use self::{
+    error::ends_connection,
     row::{Answer, Row, State},
     statements::Statements,
     table::TableName,
 };
 use super::{
-    Claim, DedupStore, Held, InvalidTableName, Owner, Record, Settled, SlotKey, sweeper::Sweeper,
+    Claim, DedupStore, Held, InvalidTableName, Owner, Record, Settled, SlotKey,
+    connections::Connections, sweeper::Sweeper, trial::trial,
 };
 
 /// Remembers in PostgreSQL: for many replicas, and for handlers whose effect is in the same
@@ -91,7 +94,7 @@ use super::{
 /// ```
 #[derive(Clone)]
 pub struct PostgresStore {
-    pool: PgPool,
+    connections: Connections<Postgres>,
     sql: Arc<Statements>,
     sweeper: Sweeper,
 }
@@ -106,6 +109,9 @@ impl PostgresStore {
     /// How many rows a sweep removes at most.
     const ROWS_PER_SWEEP: u32 = 1000;
 
+    /// How long the server works at a sweep that somebody asked for.
+    const LONG_SWEEP: Duration = Duration::from_secs(3600);
+
     /// What a claim says remains where the row is locked: a pause that lets the transaction end.
     const LOCKED: Duration = Duration::from_millis(500);
 
@@ -113,7 +119,7 @@ impl PostgresStore {
     /// the connections finds it. Does nothing yet: [`migrate`](Self::migrate) comes next.
     pub fn new(pool: PgPool) -> Self {
         Self {
-            pool,
+            connections: Connections::new(pool),
             sql: Arc::new(Statements::new(TableName::default())),
             sweeper: Sweeper::default(),
         }
@@ -138,24 +144,61 @@ impl PostgresStore {
     ///
     /// [`PostgresStoreError::Database`].
     pub async fn sweep(&self, limit: u32) -> Result<u64, PostgresStoreError> {
-        let swept = raw_sql(self.sql.sweep(limit)).execute(&self.pool).await?;
-        Ok(swept.rows_affected())
+        self.sweep_within(Self::LONG_SWEEP, limit).await
+    }
+
+    async fn sweep_within(&self, time: Duration, limit: u32) -> Result<u64, PostgresStoreError> {
+        let swept = self.rows(|| self.sql.sweep(time, limit)).await?;
+        Ok(swept.len() as u64)
     }
 
     fn sweep_now_and_then(&self) {
         self.sweeper.now_and_then(Self::CLAIMS_PER_SWEEP, || {
             let store = self.clone();
-            async move { store.sweep(Self::ROWS_PER_SWEEP).await }
+            async move {
+                store
+                    .sweep_within(Sweeper::TIMEOUT, Self::ROWS_PER_SWEEP)
+                    .await
+            }
         });
     }
 
-    async fn run(&self, step: SqlStr) -> Result<Answer, PostgresStoreError> {
-        Answer::of(&raw_sql(step).fetch_all(&self.pool).await?)
+    async fn run(&self, step: impl Fn() -> SqlStr + Send) -> Result<Answer, PostgresStoreError> {
+        Answer::of(&self.rows(step).await?)
+    }
+
+    /// Repeats a step at once whose connection turned out to be dead. Whether the first try was
+    /// applied does not matter: whoever holds a slot may repeat every step.
+    async fn rows(
+        &self,
+        step: impl Fn() -> SqlStr + Send,
+    ) -> Result<Vec<PgRow>, PostgresStoreError> {
+        match self.rows_once(step()).await {
+            Err(error) if ends_connection(&error) => Ok(self.rows_once(step()).await?),
+            rows => Ok(rows?),
+        }
+    }
+
+    async fn rows_once(&self, step: SqlStr) -> Result<Vec<PgRow>, sqlx::Error> {
+        let mut loan = self.connections.lend().await?;
+        match loan.connection()?.fetch_all(raw_sql(step)).await {
+            Err(error) if ends_connection(&error) => Err(loan.condemn(error)),
+            rows => {
+                loan.give_back();
+                rows
+            }
+        }
+    }
+
+    /// How long somebody waits for a step.
+    fn within(&self) -> Duration {
+        self.connections.timeout()
     }
 
     /// What is there. The look waits for nobody.
     async fn look(&self, slot: &SlotKey) -> Result<Option<Row>, PostgresStoreError> {
-        Ok(self.run(self.sql.peek(slot)).await?.row())
+        let look = self.run(|| self.sql.peek(self.within(), slot)).await?;
+        Ok(look.row())
     }
 
     /// What a claim says whose row is locked.
@@ -191,12 +234,15 @@ impl DedupStore for PostgresStore {
         lease: Duration,
     ) -> Result<Claim, PostgresStoreError> {
         self.sweep_now_and_then();
-        let answer = match self.run(self.sql.claim(slot, owner, lease)).await {
+        let answer = match self
+            .run(|| self.sql.claim(self.within(), slot, owner, lease))
+            .await
+        {
             Err(error) if error.is_locked() => return self.locked(slot).await,
             answer => answer?,
         };
         let row = match answer {
-            Answer::Applied { fence, attempt } => {
+            Answer::Applied { fence, attempt, .. } => {
                 return Ok(Claim::Granted(Held::new(owner, fence, attempt)));
             }
             Answer::Refused(row) => row,
@@ -219,7 +265,10 @@ impl DedupStore for PostgresStore {
         held: &Held,
         lease: Duration,
     ) -> Result<Settled, PostgresStoreError> {
-        let applied = match self.run(self.sql.renew(slot, held, lease)).await {
+        let applied = match self
+            .run(|| self.sql.renew(self.within(), slot, held, lease))
+            .await
+        {
             Err(error) if error.is_locked() => {
                 let row = self.look(slot).await?;
                 row.is_some_and(|row| row.is_held_by(held))
@@ -236,7 +285,7 @@ impl DedupStore for PostgresStore {
         record: &Record,
         retain: Duration,
     ) -> Result<Settled, PostgresStoreError> {
-        let commit = self.sql.commit(slot, held, record, retain);
+        let commit = || self.sql.commit(self.within(), slot, held, record, retain);
         Ok(settled(match self.run(commit).await? {
             Answer::Applied { .. } => true,
             Answer::Refused(row) => row.is_some_and(|row| row.is_done_by(held)),
@@ -244,8 +293,31 @@ impl DedupStore for PostgresStore {
     }
 
     async fn release(&self, slot: &SlotKey, held: &Held) -> Result<Settled, PostgresStoreError> {
-        let answer = self.run(self.sql.release(slot, held)).await?;
+        let answer = self
+            .run(|| self.sql.release(self.within(), slot, held))
+            .await?;
         Ok(settled(matches!(answer, Answer::Applied { .. })))
+    }
+
+    /// Looks whether the table is there and of this version, and what stands in the way of writing to
+    /// it; then tries a claim and its release. Takes three times as long as an operation may, at
+    /// most.
+    ///
+    /// # Errors
+    ///
+    /// [`PostgresStoreError`]: no table, or another version; a standby, or a read-only default; a
+    /// right that the role lacks, the one to `DELETE` what has expired among them; no answer.
+    async fn check(&self) -> Result<(), PostgresStoreError> {
+        let check = async {
+            self.look_at_table().await?;
+            trial(self).await
+        };
+        let check = time::timeout(self.within().saturating_mul(3), check).await;
+        check.unwrap_or(Err(PostgresStoreError::NoAnswer))
+    }
+
+    fn set_operation_timeout(&self, timeout: Duration) {
+        self.connections.set_timeout(timeout);
     }
 }
 

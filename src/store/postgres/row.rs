@@ -10,7 +10,12 @@ use crate::store::{Held, Owner, Record};
 /// What became of a step.
 pub(super) enum Answer {
     /// The slot was changed, and has this fence and attempt now.
-    Applied { fence: i64, attempt: u32 },
+    Applied {
+        fence: i64,
+        attempt: u32,
+        /// Whether within a savepoint. Only a commit can be.
+        nested: bool,
+    },
     /// Nothing was changed, because this is there, or nothing.
     Refused(Option<Row>),
 }
@@ -37,6 +42,7 @@ impl Answer {
             true => Self::Applied {
                 fence: get(row, "fence")?,
                 attempt: number(get::<i32>(row, "attempt")?)?,
+                nested: row.try_get("nested").unwrap_or(false),
             },
             false => Self::Refused(Some(Row::read(row)?)),
         })

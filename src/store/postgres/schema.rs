@@ -1,6 +1,6 @@
 //! The table: made once, and checked before use.
 
-use sqlx::{AssertSqlSafe, PgConnection, Row as _, raw_sql};
+use sqlx::{AssertSqlSafe, Executor as _, Row as _, postgres::PgRow, raw_sql};
 
 use super::{PostgresStore, error::PostgresStoreError};
 
@@ -16,7 +16,7 @@ impl PostgresStore {
     ///
     /// May run in every replica at every start. Needs the right to create a table; for those who
     /// make their tables in another way there is [`schema`](Self::schema) and
-    /// [`check`](Self::check).
+    /// [`check`](crate::DedupStore::check).
     ///
     /// # Errors
     ///
@@ -27,26 +27,20 @@ impl PostgresStore {
     ///
     /// One transaction: either all of it is there or nothing.
     pub async fn migrate(&self) -> Result<(), PostgresStoreError> {
-        let mut tx = self.pool.begin().await?;
+        // Whatever the session's default is: who waited for the lock must see what was made meanwhile.
+        let begin = "BEGIN ISOLATION LEVEL READ COMMITTED";
+        let mut tx = self.connections.pool().begin_with(begin).await?;
         let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
         raw_sql(AssertSqlSafe(lock)).execute(&mut *tx).await?;
-        match self.checked(&mut tx).await {
+        let found = tx.fetch_one(raw_sql(self.sql.version())).await?;
+        match version(&found) {
             Err(PostgresStoreError::NoTable) => {
                 let schema = AssertSqlSafe(self.sql.schema());
                 raw_sql(schema).execute(&mut *tx).await?;
                 Ok(tx.commit().await?)
             }
-            checked => checked,
+            known => known,
         }
-    }
-
-    /// Checks that the database can be reached and that the table is there and of this version.
-    ///
-    /// # Errors
-    ///
-    /// [`PostgresStoreError::NoTable`], [`PostgresStoreError::OtherVersion`], or [`PostgresStoreError::Database`].
-    pub async fn check(&self) -> Result<(), PostgresStoreError> {
-        self.checked(&mut *self.pool.acquire().await?).await
     }
 
     /// The statements that make the table, for migrations of your own.
@@ -54,14 +48,31 @@ impl PostgresStore {
         self.sql.schema()
     }
 
-    async fn checked(&self, connection: &mut PgConnection) -> Result<(), PostgresStoreError> {
-        let row = raw_sql(self.sql.version()).fetch_one(connection).await?;
-        if !row.try_get::<bool, _>("present")? {
-            return Err(PostgresStoreError::NoTable);
+    /// Looks for whatever stands in the way of writing to the table.
+    pub(super) async fn look_at_table(&self) -> Result<(), PostgresStoreError> {
+        let rows = self.rows(|| self.sql.version()).await?;
+        let found = rows.first().ok_or(PostgresStoreError::Unreadable)?;
+        version(found)?;
+        if found.try_get("read_only")? {
+            let standby = found.try_get("standby")?;
+            return Err(PostgresStoreError::ReadOnly { standby });
         }
-        match row.try_get::<Option<String>, _>("version")? {
-            Some(comment) if comment == VERSION => Ok(()),
-            found => Err(PostgresStoreError::OtherVersion { found }),
+        match found.try_get("missing")? {
+            Some(missing) => {
+                let role = found.try_get("role")?;
+                Err(PostgresStoreError::Forbidden { role, missing })
+            }
+            None => Ok(()),
         }
+    }
+}
+
+fn version(found: &PgRow) -> Result<(), PostgresStoreError> {
+    if !found.try_get::<bool, _>("present")? {
+        return Err(PostgresStoreError::NoTable);
+    }
+    match found.try_get::<Option<String>, _>("version")? {
+        Some(comment) if comment == VERSION => Ok(()),
+        found => Err(PostgresStoreError::OtherVersion { found }),
     }
 }

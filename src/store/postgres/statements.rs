@@ -26,55 +26,65 @@ pub(super) struct Statements {
 }
 
 impl Statements {
-    /// How long a claim or a renewal waits for a row that is locked.
-    const SHORT_LOCK: Duration = Duration::from_millis(250);
-
-    /// How long a commit or a release does: below the layer's default for one operation.
-    const LONG_LOCK: Duration = Duration::from_millis(900);
-
     /// How long a handler's transaction may wait, or do nothing, once it has committed a record.
     const TRANSACTION: Duration = Duration::from_secs(5);
 
     pub(super) fn new(table: TableName) -> Self {
         let look = &plain(include_str!("sql/look.sql"));
-        let step = |lock: Duration, step: &str| {
-            let begin = fill(include_str!("sql/short.sql"), "lock_timeout", millis(lock));
-            complete(&[&begin, step, look].concat(), &table)
+        let step = |step: &str, look: &str| {
+            complete(
+                &[include_str!("sql/short.sql"), step, look].concat(),
+                &table,
+            )
         };
         Self {
-            peek: complete(look, &table),
-            claim: step(Self::SHORT_LOCK, include_str!("sql/claim.sql")),
-            renew: step(Self::SHORT_LOCK, include_str!("sql/renew.sql")),
-            commit: step(Self::LONG_LOCK, include_str!("sql/commit.sql")),
+            peek: step("", look),
+            claim: step(include_str!("sql/claim.sql"), look),
+            renew: step(include_str!("sql/renew.sql"), look),
+            commit: step(include_str!("sql/commit.sql"), look),
             commit_in: complete(&[include_str!("sql/commit.sql"), look].concat(), &table),
-            release: step(Self::LONG_LOCK, include_str!("sql/release.sql")),
-            sweep: complete(include_str!("sql/sweep.sql"), &table),
+            release: step(include_str!("sql/release.sql"), look),
+            sweep: step(include_str!("sql/sweep.sql"), ""),
             table,
         }
     }
 
-    pub(super) fn peek(&self, slot: &SlotKey) -> SqlStr {
-        Statement::of(&self.peek, slot).done()
+    pub(super) fn peek(&self, within: Duration, slot: &SlotKey) -> SqlStr {
+        Statement::of(&self.peek, slot).brief(within).done()
     }
 
-    pub(super) fn claim(&self, slot: &SlotKey, owner: Owner, lease: Duration) -> SqlStr {
+    pub(super) fn claim(
+        &self,
+        within: Duration,
+        slot: &SlotKey,
+        owner: Owner,
+        lease: Duration,
+    ) -> SqlStr {
         let statement = Statement::of(&self.claim, slot).bytes("owner", owner.as_bytes());
-        statement.span("lease", lease).done()
+        statement.span("lease", lease).brief(within).done()
     }
 
-    pub(super) fn renew(&self, slot: &SlotKey, held: &Held, lease: Duration) -> SqlStr {
+    pub(super) fn renew(
+        &self,
+        within: Duration,
+        slot: &SlotKey,
+        held: &Held,
+        lease: Duration,
+    ) -> SqlStr {
         let statement = Statement::of(&self.renew, slot).held(held);
-        statement.span("lease", lease).done()
+        statement.span("lease", lease).brief(within).done()
     }
 
     pub(super) fn commit(
         &self,
+        within: Duration,
         slot: &SlotKey,
         held: &Held,
         record: &Record,
         retain: Duration,
     ) -> SqlStr {
-        Statement::commit(&self.commit, slot, held, record, retain)
+        let statement = Statement::commit(&self.commit, slot, held, record, retain);
+        statement.patient(within).done()
     }
 
     pub(super) fn commit_in(
@@ -84,15 +94,17 @@ impl Statements {
         record: &Record,
         retain: Duration,
     ) -> SqlStr {
-        Statement::commit(&self.commit_in, slot, held, record, retain)
+        Statement::commit(&self.commit_in, slot, held, record, retain).done()
     }
 
-    pub(super) fn release(&self, slot: &SlotKey, held: &Held) -> SqlStr {
-        Statement::of(&self.release, slot).held(held).done()
+    pub(super) fn release(&self, within: Duration, slot: &SlotKey, held: &Held) -> SqlStr {
+        let statement = Statement::of(&self.release, slot).held(held);
+        statement.patient(within).done()
     }
 
-    pub(super) fn sweep(&self, limit: u32) -> SqlStr {
-        Statement(self.sweep.clone()).number("limit", limit).done()
+    pub(super) fn sweep(&self, within: Duration, limit: u32) -> SqlStr {
+        let statement = Statement(self.sweep.clone()).number("limit", limit);
+        statement.brief(within).done()
     }
 
     /// Bounds for the transaction in which a record is committed.
@@ -101,11 +113,18 @@ impl Statements {
         bounds.number("bound", millis(Self::TRANSACTION)).done()
     }
 
-    /// Fails, and with it the transaction: what follows in it is refused, and it cannot be
-    /// committed. The database logs the text.
+    /// Ends the transaction, whatever state it is in, and then its connection, so that neither a
+    /// savepoint nor a later statement can save a part of it. Should that be forbidden, it leaves a
+    /// transaction that has failed. The database logs the text.
     pub(super) fn abort() -> SqlStr {
-        "SELECT 'suno-callback: the claim is not held, so this transaction must not be committed'::integer"
+        "ROLLBACK; SELECT pg_terminate_backend(pg_backend_pid()); BEGIN; \
+         SELECT 'suno-callback: the record was not committed, so its transaction must not be'::integer"
             .into_sql_str()
+    }
+
+    /// Succeeds only where sqlx has begun a transaction within another.
+    pub(super) fn first_savepoint() -> SqlStr {
+        "ROLLBACK TO SAVEPOINT _sqlx_savepoint_1".into_sql_str()
     }
 
     pub(super) fn version(&self) -> SqlStr {
@@ -137,10 +156,26 @@ impl Statement {
         Self(sql.into()).bytes("slot", slot.as_bytes())
     }
 
-    fn commit(sql: &str, slot: &SlotKey, held: &Held, record: &Record, retain: Duration) -> SqlStr {
+    fn commit(sql: &str, slot: &SlotKey, held: &Held, record: &Record, retain: Duration) -> Self {
         let statement = Self::of(sql, slot).held(held);
         let statement = statement.bytes("record", record.as_bytes());
-        statement.span("retain", retain).done()
+        statement.span("retain", retain)
+    }
+
+    /// For a step that has another way out where its row is locked, and needs time for it.
+    fn brief(self, within: Duration) -> Self {
+        self.waits(within / 4, within)
+    }
+
+    /// For a step that must have the row.
+    fn patient(self, within: Duration) -> Self {
+        self.waits(within / 5 * 4, within)
+    }
+
+    fn waits(self, lock: Duration, within: Duration) -> Self {
+        let statement = within / 10 * 9;
+        self.number("lock_timeout", wait(lock))
+            .number("statement_timeout", wait(statement))
     }
 
     fn held(self, held: &Held) -> Self {
@@ -187,6 +222,12 @@ fn hex(bytes: &[u8]) -> String {
     sql
 }
 
+/// A wait in milliseconds as a setting takes it: zero would mean for ever, and more than an hour is
+/// nobody's.
+fn wait(span: Duration) -> i64 {
+    millis(span).clamp(1, 3_600_000)
+}
+
 fn span(span: Duration) -> String {
     format!("interval '1 millisecond' * {}", millis(span))
 }
@@ -201,13 +242,13 @@ mod tests {
         let (slot, owner) = (SlotKey::from([7; 32]), Owner::from([1; 16]));
         let (held, second) = (Held::new(owner, 1, 1), Duration::from_secs(1));
         let statements = [
-            sql.peek(&slot),
-            sql.claim(&slot, owner, second),
-            sql.renew(&slot, &held, second),
-            sql.commit(&slot, &held, &Record::EMPTY, Duration::MAX),
+            sql.peek(second, &slot),
+            sql.claim(second, &slot, owner, second),
+            sql.renew(second, &slot, &held, second),
+            sql.commit(second, &slot, &held, &Record::EMPTY, Duration::MAX),
             sql.commit_in(&slot, &held, &Record::EMPTY, Duration::MAX),
-            sql.release(&slot, &held),
-            sql.sweep(5),
+            sql.release(second, &slot, &held),
+            sql.sweep(second, 5),
             sql.version(),
             Statements::bounds(),
         ];
@@ -216,6 +257,40 @@ mod tests {
             assert!(!text.contains(['{', '}']) && !text.contains("--"), "{text}");
         }
         assert!(!sql.schema().contains(['{', '}']));
+    }
+
+    #[test]
+    fn every_wait_in_the_sql_ends_before_the_operation_does() {
+        let sql = Statements::new(TableName::default());
+        let (slot, held) = (
+            SlotKey::from([7; 32]),
+            Held::new(Owner::from([1; 16]), 1, 1),
+        );
+        for within in [2, 10, 250, 500, 1000, 60_000].map(Duration::from_millis) {
+            for step in [
+                sql.peek(within, &slot),
+                sql.claim(within, &slot, held.owner(), within),
+                sql.renew(within, &slot, &held, within),
+                sql.commit(within, &slot, &held, &Record::EMPTY, within),
+                sql.release(within, &slot, &held),
+                sql.sweep(within, 5),
+            ] {
+                let waits = step
+                    .as_str()
+                    .lines()
+                    .filter(|line| line.contains("_timeout = "));
+                let waits: Vec<u128> = waits
+                    .map(|line| line.rsplit(' ').next().unwrap())
+                    .map(|wait| wait.trim_end_matches(';').parse().unwrap())
+                    .collect();
+                let [lock, statement] = *waits else {
+                    panic!("two waits")
+                };
+                assert!(0 < lock && lock <= statement && statement < within.as_millis());
+            }
+        }
+        let longest = sql.peek(Duration::MAX, &slot);
+        assert!(longest.as_str().contains("statement_timeout = 3600000;"));
     }
 
     #[test]

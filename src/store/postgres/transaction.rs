@@ -2,10 +2,10 @@
 
 use std::{any::Any, fmt, sync::Arc};
 
-use sqlx::{Postgres, Transaction, raw_sql};
+use sqlx::{Executor as _, Postgres, Transaction, raw_sql};
 
 use super::{PostgresStore, PostgresStoreError, row::Answer, statements::Statements};
-use crate::{AnyStore, Delivery};
+use crate::{AnyStore, Delivery, store::Held};
 
 /// Where the record of a delivery is to be written, for handlers that commit it themselves.
 #[derive(Clone)]
@@ -39,7 +39,10 @@ impl Delivery {
     ///
     /// - The layer's own commit afterwards finds the slot done by this very claim, and is content.
     /// - A handler that says `Ok` without having committed its transaction is recorded as done.
-    /// - A transaction in which this failed is refused by the database: it cannot be committed.
+    /// - A transaction in which this failed cannot be committed, not even in part. Where the claim is
+    ///   not held, its connection is ended for that, which the application's pool notices.
+    /// - The transaction must be the outermost one, on the database of the layer's store. Savepoints
+    ///   within it are the handler's own affair.
     ///
     /// # Errors
     ///
@@ -102,19 +105,42 @@ async fn commit_in(
     tx: &mut Transaction<'_, Postgres>,
     delivery: &Delivery,
 ) -> Result<(), CommitError> {
-    raw_sql(Statements::bounds()).execute(&mut **tx).await?;
-    let (held, record) = (delivery.held(), delivery.record());
-    let commit = sql.commit_in(delivery.slot(), held, record, delivery.retain());
-    let rows = raw_sql(commit).fetch_all(&mut **tx).await?;
-    let why = match Answer::of(&rows) {
-        Ok(Answer::Applied { .. }) => return Ok(()),
-        Ok(Answer::Refused(Some(row))) if row.is_done_by(held) => CommitError::Repeated,
-        Ok(Answer::Refused(_)) => CommitError::Lost,
+    let why = match write(sql, tx, delivery).await {
+        Ok(answer) => match refusal(&answer, delivery.held()) {
+            Some(why) => why,
+            None => return Ok(()),
+        },
+        Err(error) if error.is_without_table() => CommitError::OtherDatabase,
+        // The database has ended the transaction, so far as there is no savepoint to return to.
+        Err(error) if tx.execute(Statements::first_savepoint()).await.is_err() => {
+            return Err(error.into());
+        }
         Err(error) => error.into(),
     };
     // It fails by intention; should the connection fail instead, that ends the transaction too.
-    let _ = raw_sql(Statements::abort()).execute(&mut **tx).await;
+    let _ = tx.execute(raw_sql(Statements::abort())).await;
     Err(why)
+}
+
+async fn write(
+    sql: &Statements,
+    tx: &mut Transaction<'_, Postgres>,
+    delivery: &Delivery,
+) -> Result<Answer, PostgresStoreError> {
+    tx.execute(raw_sql(Statements::bounds())).await?;
+    let (held, record) = (delivery.held(), delivery.record());
+    let commit = sql.commit_in(delivery.slot(), held, record, delivery.retain());
+    Answer::of(&tx.fetch_all(raw_sql(commit)).await?)
+}
+
+fn refusal(answer: &Answer, held: &Held) -> Option<CommitError> {
+    match answer {
+        Answer::Applied { nested: false, .. } => None,
+        Answer::Applied { nested: true, .. } => Some(CommitError::Savepoint),
+        Answer::Refused(Some(row)) if row.is_done_by(held) => Some(CommitError::Repeated),
+        Answer::Refused(Some(_)) => Some(CommitError::Lost),
+        Answer::Refused(None) => Some(CommitError::OtherDatabase),
+    }
 }
 
 /// Why a record was not committed in a handler's transaction, which must be rolled back.
@@ -126,6 +152,12 @@ pub enum CommitError {
     /// An earlier transaction of the same handler has committed this very delivery, and its effect
     /// with it.
     Repeated,
+    /// The transaction is a savepoint within another one (`begin` on a transaction makes such a
+    /// one). That could be rolled back while the other, with its effect, is committed.
+    Savepoint,
+    /// The transaction's database has no such claim, or no such table: it is not the one of the
+    /// layer's store, or its `search_path` leads to another table.
+    OtherDatabase,
     /// The layer's store is no [`PostgresStore`]; see [`PostgresStore::commit_in`].
     NoLedger,
     /// The database failed, or the row cannot be understood.
@@ -137,6 +169,14 @@ impl fmt::Display for CommitError {
         match self {
             Self::Lost => f.write_str("the claim was lost to another holder; roll back"),
             Self::Repeated => f.write_str("the delivery was committed before; roll back"),
+            Self::Savepoint => f.write_str(
+                "a delivery cannot be committed in a savepoint (a nested transaction); pass the \
+                 outermost transaction to commit_in",
+            ),
+            Self::OtherDatabase => f.write_str(
+                "the transaction's database does not know the claim; commit_in needs a transaction \
+                 on the database, and the table, of the layer's store",
+            ),
             Self::NoLedger => f.write_str("the layer's store is not a PostgresStore"),
             Self::Store(error) => error.fmt(f),
         }

@@ -1,9 +1,12 @@
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::atomic::Ordering::Relaxed};
 
-use redis::{ErrorKind, RedisError, aio::ConnectionLike};
+use redis::{ErrorKind, RedisError};
 
-use super::{RedisStore, RedisStoreError};
-use crate::trace;
+use super::{RedisConnect, RedisStore, RedisStoreError};
+use crate::{
+    store::{SlotKey, trial::trial},
+    trace,
+};
 
 /// Whether the server may drop slots when its memory is full.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,30 +21,51 @@ pub enum Eviction {
     Unknown,
 }
 
-impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisStore<C> {
-    /// Checks at the start that the server can be reached and evicts nothing. What is not as it
-    /// should be is logged as a warning too.
-    ///
-    /// Of a Cluster one node is asked.
+impl<C: RedisConnect> RedisStore<C> {
+    /// Asks the server whether it evicts. Of a Cluster one node is asked.
     ///
     /// # Errors
     ///
     /// [`RedisStoreError::Server`] when the server cannot be reached.
-    pub async fn check(&self) -> Result<Eviction, RedisStoreError> {
-        let mut command = redis::cmd("CONFIG");
-        command.arg("GET").arg("maxmemory-policy");
-        let answer = command.query_async(&mut self.connection.clone()).await;
-        let eviction = match answer {
-            Ok(answer) => Eviction::of(answer),
-            Err(error) if is_refusal(&error) => Eviction::Unknown,
-            Err(error) => return Err(error.into()),
-        };
-        match &eviction {
-            Eviction::Never => {}
-            Eviction::Possible(policy) => trace::eviction_possible(policy),
-            Eviction::Unknown => trace::eviction_unknown(),
+    pub async fn eviction(&self) -> Result<Eviction, RedisStoreError> {
+        let asked = self.link().run(async |mut connection| {
+            let mut command = redis::cmd("CONFIG");
+            command.arg("GET").arg("maxmemory-policy");
+            command.query_async(&mut connection).await
+        });
+        match asked.await {
+            Ok(answer) => Ok(Eviction::of(answer)),
+            Err(error) if is_refusal(&error) => Ok(Eviction::Unknown),
+            Err(error) => Err(error.into()),
         }
-        Ok(eviction)
+    }
+
+    /// What callbacks need, in the order in which the answers are the clearest.
+    pub(super) async fn checked(&self) -> Result<(), RedisStoreError> {
+        self.check_rights().await?;
+        trial(self).await?;
+        // Once: to ask again and again what one may not ask fills the server's ACL log.
+        if !self.inner.looked.load(Relaxed) {
+            match self.eviction().await? {
+                Eviction::Never => {}
+                Eviction::Possible(policy) => trace::eviction_possible(&policy),
+                Eviction::Unknown => trace::eviction_unknown(),
+            }
+            self.inner.looked.store(true, Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Asks in a script that is sent as text, which a server that was started again needs too.
+    async fn check_rights(&self) -> Result<(), RedisStoreError> {
+        let key = self.key(&SlotKey::ZERO);
+        let rights = &self.inner.scripts.rights;
+        let asked = async |mut connection| rights.run_text(&mut connection, &key, &[]).await;
+        let lacking: Vec<String> = self.link().run(asked).await?;
+        match lacking.is_empty() {
+            true => Ok(()),
+            false => Err(RedisStoreError::Forbidden(lacking)),
+        }
     }
 }
 

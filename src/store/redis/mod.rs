@@ -1,26 +1,49 @@
 //! One key per slot in Redis.
 
 mod check;
+mod connect;
 mod error;
+mod link;
 mod script;
 
-pub use self::{check::Eviction, error::RedisStoreError};
+pub use self::{check::Eviction, connect::RedisConnect, error::RedisStoreError};
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
-use redis::{FromRedisValue, aio::ConnectionLike};
+use redis::{Client, FromRedisValue};
 
-use self::script::Script;
+use self::{link::Link, script::Script};
 use super::{
     Claim, DedupStore, Held, KEEP_FENCE, MAX_LEASE, Owner, Record, Settled, SlotKey, millis::millis,
 };
 
 /// Remembers in Redis or Valkey, a Cluster of either included: for many replicas.
 ///
-/// Takes any connection that the application has and that can be cloned: a `ConnectionManager` or
-/// a `ClusterConnection`, which connect again by themselves. A plain `MultiplexedConnection` does
-/// not, and after the first disconnect the layer would answer 503 until the application is started
-/// again. Cheap to clone.
+/// Takes a [`redis::Client`], a [`ClusterClient`](redis::cluster::ClusterClient), or anything else
+/// that can [connect](RedisConnect). Cheap to clone.
+///
+/// # Connections
+///
+/// All operations share one connection, which is opened by the first of them. It is never used
+/// again once an operation on it timed out, was dropped or broke, or once the server said that it
+/// cannot write (`READONLY`, `MASTERDOWN`, `LOADING`, `NOREPLICAS`, `MISCONF`, `CLUSTERDOWN`) or
+/// wants a password. The next operation opens another one, to wherever the name leads then: so a
+/// failover behind a name, a server that restarts and a gateway that has forgotten its connections
+/// cost a try of an operation and not the event. However many wait, one attempt to connect is made
+/// at a time, it takes no longer than
+/// [`Times::store_operation`](crate::Times::store_operation), and the next begins 50 ms later at
+/// the earliest.
+///
+/// Of a Cluster, the `redis` crate's connection follows `MOVED` and `ASK` and asks for the slots
+/// again by itself. What it does not do by itself is to give up a node that takes everything and
+/// answers nothing; there the whole connection is replaced, as above, and an attempt gives each
+/// node a third of its time. While a node is away that has not been replaced by its replica, events
+/// of its slots wait; how long is what `cluster-node-timeout` says, by default longer than the
+/// provider waits. 2 to 5 seconds suit better.
 ///
 /// # What it promises
 ///
@@ -33,9 +56,9 @@ use super::{
 ///
 /// # What the server needs
 ///
-/// `maxmemory-policy noeviction` ([`check`](Self::check) looks), or an evicted claim is a
-/// forgotten claim; `appendonly yes`; scripts, so `EVALSHA` and `EVAL` in its ACL. Redis 5 or
-/// later, or Valkey.
+/// `maxmemory-policy noeviction`, or an evicted claim is a forgotten claim; `appendonly yes`; and
+/// where it has an ACL the keys `~suno-callback:*` and `+evalsha +eval +time +exists +hget +hmget
+/// +hset +hincrby +pexpire`. [`check`](DedupStore::check) looks. Redis 5 or later, or Valkey.
 ///
 /// # Growth
 ///
@@ -59,23 +82,42 @@ use super::{
 /// # Example
 ///
 /// ```no_run
-/// use suno_callback::{SigningKey, SunoCallbackLayer, store::RedisStore};
+/// use suno_callback::{DedupStore, SigningKey, SunoCallbackLayer, store::RedisStore};
 ///
-/// # async fn demo(
-/// #     connection: redis::aio::MultiplexedConnection,
-/// # ) -> Result<(), Box<dyn std::error::Error>> {
-/// let store = RedisStore::new(connection).prefix("voices:");
-/// let _ = store.check().await?; // logs a warning where slots may be evicted
+/// # async fn demo() -> Result<(), Box<dyn std::error::Error>> {
+/// let store = RedisStore::new(redis::Client::open("redis://redis.internal/")?).prefix("voices:");
+/// store.check().await?; // says what is missing; warns where slots may be evicted
 /// let layer = SunoCallbackLayer::new(SigningKey::new("key")?, store);
 /// # let _ = layer;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone)]
-pub struct RedisStore<C> {
-    connection: C,
+///
+/// A Cluster, named by some of its nodes:
+///
+/// ```no_run
+/// use redis::cluster::ClusterClient;
+/// use suno_callback::store::RedisStore;
+///
+/// # fn demo() -> redis::RedisResult<()> {
+/// let nodes = ["redis://node-1.internal/", "redis://node-2.internal/", "redis://node-3.internal/"];
+/// // Short pauses: by default the crate waits longer than an operation of the layer lasts.
+/// let client = ClusterClient::builder(nodes).min_retry_wait(10).max_retry_wait(200).build()?;
+/// let store = RedisStore::new(client);
+/// # let _ = store;
+/// # Ok(())
+/// # }
+/// ```
+pub struct RedisStore<C: RedisConnect = Client> {
+    inner: Arc<Inner<C>>,
     prefix: Arc<[u8]>,
-    scripts: Arc<Scripts>,
+}
+
+struct Inner<C: RedisConnect> {
+    link: Link<C>,
+    scripts: Scripts,
+    /// Whether a check has looked for eviction.
+    looked: AtomicBool,
 }
 
 struct Scripts {
@@ -84,6 +126,7 @@ struct Scripts {
     renew: Script,
     commit: Script,
     release: Script,
+    rights: Script,
 }
 
 /// The text of a step, which begins with reading the slot.
@@ -101,19 +144,23 @@ impl Scripts {
             renew: script!("lua/renew.lua"),
             commit: script!("lua/commit.lua"),
             release: script!("lua/release.lua"),
+            rights: Script::new(include_str!("lua/rights.lua")),
         }
     }
 }
 
-impl<C> RedisStore<C> {
+impl<C: RedisConnect> RedisStore<C> {
     const PREFIX: &[u8] = b"suno-callback:";
 
-    /// A store whose keys begin with `suno-callback:`.
-    pub fn new(connection: C) -> Self {
+    /// A store whose keys begin with `suno-callback:`. Nothing is opened yet.
+    pub fn new(client: C) -> Self {
         Self {
-            connection,
+            inner: Arc::new(Inner {
+                link: Link::new(client),
+                scripts: Scripts::new(),
+                looked: AtomicBool::new(false),
+            }),
             prefix: Self::PREFIX.into(),
-            scripts: Arc::new(Scripts::new()),
         }
     }
 
@@ -132,18 +179,20 @@ impl<C> RedisStore<C> {
         let hex = hex.flat_map(|byte| [digit(byte >> 4), digit(*byte)]);
         self.prefix.iter().copied().chain(hex).collect()
     }
-}
 
-impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisStore<C> {
+    fn link(&self) -> &Link<C> {
+        &self.inner.link
+    }
+
     async fn run<T: FromRedisValue>(
         &self,
         script: &Script,
         slot: &SlotKey,
         arguments: &[&[u8]],
     ) -> Result<T, RedisStoreError> {
-        let mut connection = self.connection.clone();
         let key = self.key(slot);
-        Ok(script.run(&mut connection, &key, arguments).await?)
+        let step = async |mut connection| script.run(&mut connection, &key, arguments).await;
+        Ok(self.link().run(step).await?)
     }
 
     /// Runs a step for a holder: its owner and its fence, and what the step needs besides.
@@ -165,11 +214,11 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisStore<C> {
     }
 }
 
-impl<C: ConnectionLike + Clone + Send + Sync + 'static> DedupStore for RedisStore<C> {
+impl<C: RedisConnect> DedupStore for RedisStore<C> {
     type Error = RedisStoreError;
 
     async fn peek(&self, slot: &SlotKey) -> Result<Option<Record>, RedisStoreError> {
-        let record: Option<Vec<u8>> = self.run(&self.scripts.peek, slot, &[]).await?;
+        let record: Option<Vec<u8>> = self.run(&self.inner.scripts.peek, slot, &[]).await?;
         record.map(|bytes| to_record(&bytes)).transpose()
     }
 
@@ -182,7 +231,9 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> DedupStore for RedisStor
         let times = [lease, KEEP_FENCE, MAX_LEASE].map(argument);
         let [lease, keep, longest] = times.each_ref().map(String::as_bytes);
         let arguments = [owner.as_bytes(), lease, keep, longest];
-        let answer: Vec<Vec<u8>> = self.run(&self.scripts.claim, slot, &arguments).await?;
+        let answer: Vec<Vec<u8>> = self
+            .run(&self.inner.scripts.claim, slot, &arguments)
+            .await?;
         let answer: Vec<&[u8]> = answer.iter().map(Vec::as_slice).collect();
         match *answer {
             [b"granted", fence, attempt] => {
@@ -205,7 +256,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> DedupStore for RedisStor
     ) -> Result<Settled, RedisStoreError> {
         let times = [lease, KEEP_FENCE].map(argument);
         let arguments = times.each_ref().map(String::as_bytes);
-        self.settle(&self.scripts.renew, slot, held, arguments)
+        self.settle(&self.inner.scripts.renew, slot, held, arguments)
             .await
     }
 
@@ -218,14 +269,14 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> DedupStore for RedisStor
     ) -> Result<Settled, RedisStoreError> {
         let retain = argument(retain);
         let arguments = [record.as_bytes(), retain.as_bytes()];
-        self.settle(&self.scripts.commit, slot, held, arguments)
+        self.settle(&self.inner.scripts.commit, slot, held, arguments)
             .await
     }
 
     async fn release(&self, slot: &SlotKey, held: &Held) -> Result<Settled, RedisStoreError> {
         let keep = argument(KEEP_FENCE);
         let arguments = [keep.as_bytes(), b""];
-        self.settle(&self.scripts.release, slot, held, arguments)
+        self.settle(&self.inner.scripts.release, slot, held, arguments)
             .await
     }
 
@@ -233,9 +284,36 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> DedupStore for RedisStor
     fn retention(&self) -> Duration {
         Duration::from_secs(7 * 24 * 3600)
     }
+
+    /// Looks whether the user may do what the scripts do, and tries a claim and its release. The
+    /// first check also logs a warning where the server may evict; [`eviction`](Self::eviction) says
+    /// the same to the program.
+    ///
+    /// Of a Cluster one node is tried.
+    ///
+    /// # Errors
+    ///
+    /// [`RedisStoreError::Forbidden`], or [`RedisStoreError::Server`] whose text says what is
+    /// missing.
+    async fn check(&self) -> Result<(), RedisStoreError> {
+        self.checked().await
+    }
+
+    fn set_operation_timeout(&self, timeout: Duration) {
+        self.link().set_operation_timeout(timeout);
+    }
 }
 
-impl<C> fmt::Debug for RedisStore<C> {
+impl<C: RedisConnect> Clone for RedisStore<C> {
+    fn clone(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            prefix: Arc::clone(&self.prefix),
+        }
+    }
+}
+
+impl<C: RedisConnect> fmt::Debug for RedisStore<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let prefix = String::from_utf8_lossy(&self.prefix);
         f.debug_struct("RedisStore")

@@ -25,11 +25,20 @@ impl Script {
         let by_hash = command("EVALSHA", &self.hash, key, arguments);
         match by_hash.query_async(connection).await {
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
-                let by_text = command("EVAL", self.code, key, arguments);
-                by_text.query_async(connection).await
+                self.run_text(connection, key, arguments).await
             }
             answer => answer,
         }
+    }
+
+    pub(super) async fn run_text<T: FromRedisValue>(
+        &self,
+        connection: &mut impl ConnectionLike,
+        key: &[u8],
+        arguments: &[&[u8]],
+    ) -> RedisResult<T> {
+        let by_text = command("EVAL", self.code, key, arguments);
+        by_text.query_async(connection).await
     }
 }
 

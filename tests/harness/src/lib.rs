@@ -1,6 +1,7 @@
 //! What the tests share: callbacks as the provider makes them, a handler that counts, a server.
 
 pub mod counting;
+pub mod counts;
 pub mod fake_api;
 pub mod faulty;
 pub mod logs;
@@ -34,7 +35,10 @@ use tower::{Layer, Service};
 
 pub const KEY: &str = "test-webhook-hmac-key";
 
+/// The key of all tests. Whoever makes a layer comes by here, so nothing is logged before somebody
+/// listens.
 pub fn key() -> SigningKey {
+    logs::listen();
     SigningKey::new(KEY).unwrap()
 }
 

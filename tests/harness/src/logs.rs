@@ -14,17 +14,21 @@ use tracing_subscriber::{
 };
 
 thread_local! {
-    static LINES: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    /// `None` until the thread's test wants to know.
+    static LINES: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
 }
 
 /// Starts to capture what this thread logs, as lines of `name=value`.
-///
-/// A subscriber that comes just while another thread logs its first event of a kind may never hear
-/// of that kind: a test binary in which many tests do calls it first in each of them.
 pub fn capture() {
+    listen();
+    LINES.set(Some(Vec::new()));
+}
+
+/// A subscriber that comes just while another thread logs its first event of a kind may never hear
+/// of that kind, so it comes before anything is logged.
+pub(crate) fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| tracing_subscriber::registry().with(Capture).init());
-    LINES.take();
 }
 
 /// Whether a line since then says `what`.
@@ -34,17 +38,20 @@ pub fn say(what: &str) -> bool {
 
 /// What was captured since.
 pub fn lines() -> Vec<String> {
-    LINES.with_borrow(Clone::clone)
+    LINES.with_borrow(Clone::clone).unwrap_or_default()
 }
 
 struct Capture;
 
 impl<S: Subscriber> Layer<S> for Capture {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let meta = event.metadata();
-        let mut line = Line(format!("{} {}", meta.level(), meta.target()));
-        event.record(&mut line);
-        LINES.with_borrow_mut(|lines| lines.push(line.0));
+        LINES.with_borrow_mut(|lines| {
+            let Some(lines) = lines else { return };
+            let meta = event.metadata();
+            let mut line = Line(format!("{} {}", meta.level(), meta.target()));
+            event.record(&mut line);
+            lines.push(line.0);
+        });
     }
 }
 

@@ -1,11 +1,14 @@
-//! A TCP proxy that loses answers: it hands a request on, waits until the server has answered, and
-//! then cuts the connection without a byte of the answer.
+//! A TCP proxy, as a name that leads to a server: it can lead to another one, forget its
+//! connections, and lose answers: then it hands a request on, waits until the server has answered,
+//! and cuts the connection without a byte of the answer.
 
 use std::{
+    future::pending,
     net::SocketAddr,
+    pin::pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
 };
 
@@ -15,6 +18,7 @@ use tokio::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
+    sync::watch,
 };
 
 #[derive(Clone, Default)]
@@ -30,23 +34,51 @@ struct Inner {
 pub struct Proxy {
     addr: SocketAddr,
     plan: Plan,
+    /// Where new connections lead.
+    server: Arc<Mutex<SocketAddr>>,
+    /// Changes when all connections are forgotten that are open.
+    forgotten: watch::Sender<()>,
+    accepted: Arc<AtomicUsize>,
 }
 
 impl Proxy {
     pub async fn to(server: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let plan = Plan::default();
-        tokio::spawn({
-            let plan = plan.clone();
-            async move {
-                loop {
-                    let (client, _) = listener.accept().await.unwrap();
-                    tokio::spawn(relay(client, server, plan.clone()));
-                }
+        let proxy = Self {
+            addr,
+            plan: Plan::default(),
+            server: Arc::new(Mutex::new(server)),
+            forgotten: watch::Sender::new(()),
+            accepted: Arc::default(),
+        };
+        let (plan, server) = (proxy.plan.clone(), Arc::clone(&proxy.server));
+        let (forgotten, accepted) = (proxy.forgotten.subscribe(), Arc::clone(&proxy.accepted));
+        tokio::spawn(async move {
+            loop {
+                let (client, _) = listener.accept().await.unwrap();
+                accepted.fetch_add(1, SeqCst);
+                let (server, mut forgotten) = (*server.lock().unwrap(), forgotten.clone());
+                forgotten.mark_unchanged();
+                tokio::spawn(relay(client, server, plan.clone(), forgotten));
             }
         });
-        Self { addr, plan }
+        proxy
+    }
+
+    /// From now on new connections lead to `server`. Those that are open stay where they are.
+    pub fn lead_to(&self, server: SocketAddr) {
+        *self.server.lock().unwrap() = server;
+    }
+
+    /// From now on connections that are open now take everything and answer nothing.
+    pub fn forget(&self) {
+        self.forgotten.send_replace(());
+    }
+
+    /// How many connections there have been.
+    pub fn accepted(&self) -> usize {
+        self.accepted.load(SeqCst)
     }
 
     pub fn addr(&self) -> SocketAddr {
@@ -85,16 +117,26 @@ impl Plan {
     }
 }
 
-async fn relay(client: TcpStream, server: SocketAddr, plan: Plan) {
+async fn relay(
+    client: TcpStream,
+    server: SocketAddr,
+    plan: Plan,
+    mut forgotten: watch::Receiver<()>,
+) {
     let Ok(server) = TcpStream::connect(server).await else {
         return;
     };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let armed = Arc::new(AtomicBool::new(false));
+    let mut requests = pin!(requests(from_client, to_server, plan, Arc::clone(&armed)));
+    let mut answers = pin!(answers(from_server, to_client, armed));
     tokio::select! {
-        _ = requests(from_client, to_server, plan, Arc::clone(&armed)) => {}
-        _ = answers(from_server, to_client, armed) => {}
+        biased;
+        // Until then, or for ever where nobody can say so any more.
+        Ok(()) = forgotten.changed() => pending().await,
+        _ = &mut requests => {}
+        _ = &mut answers => {}
     }
 }
 

@@ -2,50 +2,73 @@
 
 use std::{
     fs,
-    net::{TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::unix::{
         fs::{MetadataExt, PermissionsExt, chown},
         process::CommandExt,
     },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering::SeqCst},
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
     thread,
     time::{Duration, Instant},
 };
 
-/// A redis-server of a test's own.
+/// A redis-server of a test's own, or a valkey-server in its place.
 pub struct Redis {
     process: Process,
 }
 
 impl Redis {
     pub fn start(arguments: &[&str]) -> Self {
+        Self::start_program("redis-server", arguments)
+    }
+
+    /// A Valkey in the place of a Redis.
+    pub fn start_valkey(arguments: &[&str]) -> Self {
+        let program = std::env::var("SUNO_TEST_VALKEY_SERVER").expect(
+            "SUNO_TEST_VALKEY_SERVER must be a valkey-server; \
+             `. tests/servers.sh; servers_start` installs one",
+        );
+        Self::start_program(&program, arguments)
+    }
+
+    fn start_program(program: &str, arguments: &[&str]) -> Self {
         let port = free_port();
         let dir = Dir::new();
-        let mut line: Vec<String> = ["redis-server", "--bind", "127.0.0.1", "--save", ""]
+        let mut line: Vec<String> = [program, "--bind", "127.0.0.1", "--save", ""]
             .map(Into::into)
             .into();
         line.extend(["--port".into(), port.to_string()]);
         line.extend(["--dir".into(), dir.0.display().to_string()]);
+        // By default a replica waits five seconds for others that might come.
+        line.extend(["--repl-diskless-sync-delay", "0"].map(Into::into));
         line.extend(arguments.iter().map(|&argument| argument.into()));
         let process = Process::start(line, port, dir, None);
         Self { process }
     }
 
     /// A node of a Cluster.
-    pub fn start_node() -> Self {
+    pub fn start_node(arguments: &[&str]) -> Self {
         let bus = free_port().to_string();
-        Self::start(&["--cluster-enabled", "yes", "--cluster-port", &bus])
+        let cluster = ["--cluster-enabled", "yes", "--cluster-port", &bus];
+        Self::start(&[&cluster, arguments].concat())
     }
 
-    #[cfg(feature = "redis")]
-    pub fn client(&self) -> redis::Client {
-        redis::Client::open(format!("redis://127.0.0.1:{}/", self.port())).unwrap()
+    pub fn addr(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port()).into()
     }
 
     pub fn port(&self) -> u16 {
         self.process.port
+    }
+
+    /// Where it keeps its files.
+    pub fn dir(&self) -> &Path {
+        &self.process.dir.0
     }
 
     pub fn kill(&mut self) {
@@ -62,6 +85,37 @@ impl Redis {
 
     pub fn resume(&self) {
         self.process.signal("CONT");
+    }
+}
+
+#[cfg(feature = "redis")]
+impl Redis {
+    pub fn client(&self) -> redis::Client {
+        redis::Client::open(format!("redis://{}/", self.addr())).unwrap()
+    }
+
+    /// Asks it directly, and waits for the answer.
+    pub fn ask<T: redis::FromRedisValue>(&self, command: &str) -> T {
+        let mut words = command.split_whitespace();
+        let mut command = redis::cmd(words.next().unwrap());
+        words.for_each(|word| {
+            command.arg(word);
+        });
+        let mut connection = self.client().get_connection().unwrap();
+        command.query(&mut connection).unwrap()
+    }
+
+    /// Makes it a replica of `primary`, and waits until it has everything.
+    pub fn follow(&self, primary: &Self) {
+        let () = self.ask(&format!("REPLICAOF 127.0.0.1 {}", primary.port()));
+        let end = Instant::now() + Duration::from_secs(30);
+        while !self
+            .ask::<String>("INFO replication")
+            .contains("master_link_status:up")
+        {
+            assert!(Instant::now() < end, "the replica must follow");
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 
@@ -286,9 +340,20 @@ fn unprivileged() -> Option<(u32, u32)> {
     of("postgres").or_else(|| of("nobody"))
 }
 
+/// A port that stays this process's own while its server is down: outside the range of outgoing
+/// connections, and marked for other tests by a UDP socket of the same number.
 fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+    static MARKS: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
+    loop {
+        let port = fastrand::u16(15_000..30_000);
+        let Ok(mark) = UdpSocket::bind(("127.0.0.1", port)) else {
+            continue;
+        };
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            MARKS.lock().unwrap().push(mark);
+            return port;
+        }
+    }
 }
 
 struct Dir(PathBuf);

@@ -1,6 +1,5 @@
 //! Real receivers that are killed, stopped and stormed, with the provider's rules in front.
 //!
-//! `SUNO_KILLS` sets how often each kill test kills, `SUNO_TASKS` how many tasks a stampede has.
 //! The receivers are the programs that cargo builds from `examples/receiver`; PostgreSQL and Redis
 //! are at `SUNO_TEST_POSTGRES` and `SUNO_TEST_REDIS`, as `tests/servers.sh` starts them.
 //!
@@ -19,10 +18,4 @@ static TURN: Mutex<()> = Mutex::const_new(());
 
 async fn turn() -> MutexGuard<'static, ()> {
     TURN.lock().await
-}
-
-/// A number from the environment, or else `default`.
-fn from_env(name: &str, default: usize) -> usize {
-    let given = std::env::var(name).ok();
-    given.map_or(default, |number| number.parse().expect("a number"))
 }

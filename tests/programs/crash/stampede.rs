@@ -18,16 +18,14 @@ use hyper_util::{
 };
 use tokio::task::JoinSet;
 
-use harness::Callback;
+use harness::{Callback, counts::STAMPEDE};
 
 use super::{
     fleet::{Journal, Receiver},
-    from_env,
     store::{Backend, Store},
     turn,
 };
 
-const TASKS: usize = 1000;
 const TWINS: usize = 64;
 const TASKS_AT_A_TIME: usize = 32;
 
@@ -54,7 +52,7 @@ async fn stampedes(name: &str, backend: Backend) {
 }
 
 async fn stampede(name: &str, backend: Backend, processes: usize) {
-    let tasks = from_env("SUNO_TASKS", TASKS);
+    let tasks = STAMPEDE.size();
     let store = Store::new(backend).await;
     let journal = Journal::new("warn");
     let arguments = ["--handler-delay".into(), "10ms".into()];

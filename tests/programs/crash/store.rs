@@ -50,7 +50,7 @@ impl Store {
     }
 
     async fn sqlite(name: String) -> Self {
-        let dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(&name);
+        let dir = std::env::temp_dir().join(&name);
         std::fs::create_dir_all(&dir).unwrap();
         let file = dir.join("callbacks.db");
         let options = SqliteStore::connect_options(&file);

@@ -5,4 +5,5 @@ WHERE expires_at <= clock_timestamp() AND slot = ANY (ARRAY(
     ORDER BY t.expires_at
     LIMIT {limit}
     FOR UPDATE SKIP LOCKED
-));
+))
+RETURNING 1;

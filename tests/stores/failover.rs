@@ -1,0 +1,188 @@
+//! Failovers while 50 events a second come, each with the provider's three retries.
+//!
+//! What must hold: no event is lost, and each that was acknowledged was handled. How many first
+//! tries were refused, and what the stores have forgotten, is counted and printed.
+
+use std::{
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use harness::proxy::Proxy;
+use harness::server::Redis;
+use harness::{Callback, Receiver, Seen, handling, key, ms, ok_after, secs, send};
+use http::StatusCode;
+use suno_callback::{DedupStore, SunoCallbackLayer, store::RedisStore};
+use tokio::{
+    sync::Semaphore,
+    task::{JoinSet, spawn_blocking},
+    time::{interval, timeout},
+};
+use tower::Layer;
+
+/// How often an event comes, whatever became of those before.
+const PACE: Duration = ms(20);
+
+/// How many events must be taken before something happens again.
+const STRETCH: usize = 100;
+
+/// What the provider is known for: how long it waits, and how often it comes again. After how long
+/// it does is not known.
+const PATIENCE: Duration = secs(15);
+const RETRIES: usize = 3;
+const PAUSE: Duration = secs(1);
+
+/// How the tries of one event ended.
+struct Tries {
+    task: String,
+    refused: usize,
+    taken: bool,
+}
+
+pub struct Outcome {
+    tries: Vec<Tries>,
+    seen: Seen,
+}
+
+/// The load as the one who makes the faults sees it.
+pub struct Load(Arc<Mutex<Vec<Tries>>>);
+
+impl Load {
+    /// Waits until it goes on as if nothing had happened.
+    pub fn goes_on(&self) {
+        let taken = || self.0.lock().unwrap().iter().filter(|it| it.taken).count();
+        let (goal, end) = (taken() + STRETCH, Instant::now() + secs(60));
+        while taken() < goal {
+            assert!(Instant::now() < end, "the load must go on");
+            thread::sleep(ms(10));
+        }
+    }
+}
+
+/// Sends events until `faults` has ended, which gives back what must live on.
+pub async fn under_load<S: Send + 'static>(
+    store: impl DedupStore,
+    faults: impl FnOnce(&Load) -> S + Send + 'static,
+) -> (Outcome, S) {
+    let seen = Seen::default();
+    let receiver = receiver(store, &seen);
+    let tries = Arc::default();
+    let load = Load(Arc::clone(&tries));
+    let faults = spawn_blocking(move || faults(&load));
+    let (mut calls, mut pace) = (JoinSet::new(), interval(PACE));
+    for number in 0.. {
+        if faults.is_finished() {
+            break;
+        }
+        pace.tick().await;
+        let (receiver, tries) = (receiver.clone(), Arc::clone(&tries));
+        calls.spawn(async move {
+            let one = deliver(&receiver, format!("task-{number}")).await;
+            tries.lock().unwrap().push(one);
+        });
+    }
+    let servers = faults.await.unwrap();
+    calls.join_all().await;
+    let tries = std::mem::take(&mut *tries.lock().unwrap());
+    (Outcome { tries, seen }, servers)
+}
+
+/// Its handler takes a moment, so that faults also hit between claim and commit.
+fn receiver<D: DedupStore>(store: D, seen: &Seen) -> Receiver<D> {
+    let handler = handling(seen.clone(), |_| ok_after(ms(10)));
+    SunoCallbackLayer::new(key(), store).layer(handler)
+}
+
+async fn deliver<D: DedupStore>(receiver: &Receiver<D>, task: String) -> Tries {
+    for refused in 0..=RETRIES {
+        let callback = Callback::success(&task, "voice");
+        let reply = timeout(PATIENCE, send(receiver, &callback)).await;
+        let status = reply
+            .expect("an answer before the provider gives up")
+            .status();
+        if status == StatusCode::OK {
+            let taken = true;
+            return Tries {
+                task,
+                refused,
+                taken,
+            };
+        }
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        tokio::time::sleep(PAUSE).await;
+    }
+    let (refused, taken) = (RETRIES + 1, false);
+    Tries {
+        task,
+        refused,
+        taken,
+    }
+}
+
+impl Outcome {
+    /// And asks `store`, which is what others see after it all, for what it has forgotten.
+    pub async fn loses_nothing<D: DedupStore>(&self, what: &str, store: D) {
+        let forgotten = self.forgotten_by(store).await;
+        let count = |holds: &dyn Fn(&&Tries) -> bool| self.tries.iter().filter(holds).count();
+        println!(
+            "{what}: {} events, {} first tries refused, {} events handled twice, {forgotten} \
+             forgotten",
+            self.tries.len(),
+            count(&|it| it.refused > 0),
+            count(&|it| self.seen.runs_of(&it.task) > 1),
+        );
+        for it in &self.tries {
+            assert!(it.taken, "{what}: {} was refused four times", it.task);
+            assert!(
+                self.seen.runs_of(&it.task) > 0,
+                "{what}: {} is lost",
+                it.task
+            );
+        }
+        // What is replicated is replicated within moments.
+        assert!(forgotten < 50, "{what}: {forgotten} events were forgotten");
+    }
+
+    /// How many events would be handled again if they came again.
+    async fn forgotten_by<D: DedupStore>(&self, store: D) -> usize {
+        let again = Seen::default();
+        let receiver = receiver(store, &again);
+        let (mut calls, places) = (JoinSet::new(), Arc::new(Semaphore::new(16)));
+        for it in &self.tries {
+            let (receiver, places) = (receiver.clone(), Arc::clone(&places));
+            let callback = Callback::success(&it.task, "voice");
+            calls.spawn(async move {
+                let _place = places.acquire().await;
+                send(&receiver, &callback).await.status()
+            });
+        }
+        for status in calls.join_all().await {
+            assert_eq!(status, StatusCode::OK);
+        }
+        again.len()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_primary_and_its_replica_swapped_twice() {
+    let (first, second) = (Redis::start(&[]), Redis::start(&[]));
+    second.follow(&first);
+    let proxy = Proxy::to(first.addr()).await;
+    let client = redis::Client::open(format!("redis://{}/", proxy.addr())).unwrap();
+    let store = RedisStore::new(client);
+    let (outcome, _servers) = under_load(store.clone(), move |load| {
+        for (old, new) in [(&first, &second), (&second, &first)] {
+            load.goes_on();
+            new.follow(old);
+            let () = new.ask("REPLICAOF NO ONE");
+            let () = old.ask(&format!("REPLICAOF 127.0.0.1 {}", new.port()));
+            thread::sleep(ms(500)); // until the name has moved
+            proxy.lead_to(new.addr());
+        }
+        load.goes_on();
+        (first, second)
+    })
+    .await;
+    outcome.loses_nothing("redis swapped", store).await;
+}

@@ -56,13 +56,12 @@ impl<D: DedupStore> Pipeline<D> {
         if self.confirmer.is_none() || !is_undecided || arrival.via() == Via::Poll {
             return;
         }
-        let request = service::polled(arrival.event());
-        if let Some(caller) = caller.as_mut().again(request) {
+        if let Some(caller) = caller.as_mut().again(HandlerRequest::default()) {
             self.keep(arrival, caller);
         }
     }
 
-    fn keep<H, E>(self: &Arc<Self>, arrival: &Arrival, caller: BoxCaller<H, E>)
+    fn keep<H, E>(self: &Arc<Self>, arrival: &Arrival, mut caller: BoxCaller<H, E>)
     where
         H: Send + 'static,
         E: Send + 'static,
@@ -72,6 +71,10 @@ impl<D: DedupStore> Pipeline<D> {
         };
         if self.unconfirmed != Unconfirmed::Keep {
             return;
+        }
+        // What arrived is not kept: the record will be handed over.
+        if let Some(request) = caller.as_mut().request_mut() {
+            *request = HandlerRequest::default();
         }
         let phrase = arrival.event().meaning() == Meaning::PhraseReady;
         let pipeline = Arc::clone(self);

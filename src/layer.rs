@@ -167,8 +167,8 @@ impl<D> SunoCallbackLayer<D> {
     /// use suno_callback::{MemoryStore, SigningKey, SunoCallbackLayer};
     ///
     /// # fn demo() -> Result<(), Box<dyn std::error::Error>> {
-    /// let client = VoiceClient::https(ApiKey::new("the API key")?)?;
-    /// let key = SigningKey::new("the webhook key")?;
+    /// let client = VoiceClient::https(ApiKey::new("the-key-of-the-account")?)?;
+    /// let key = SigningKey::new("the key of the settings page")?;
     /// let layer = SunoCallbackLayer::new(key, MemoryStore::default()).confirm(client);
     /// # Ok(()) }
     /// # demo().unwrap();

@@ -1,37 +1,56 @@
 use std::{
     fmt,
+    future::{Future, IntoFuture, poll_fn},
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicU8, AtomicUsize, Ordering::SeqCst},
     },
+    task::{Context, Poll},
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::timeout};
+use pin_project_lite::pin_project;
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
 
 /// Ends a layer's work in order, at shutdown.
 ///
-/// Handlers outlive their connections, so a graceful shutdown of the server is not enough: with
-/// all peers gone it returns while handlers still run. [`close`](Drain::close) belongs into the
-/// server's shutdown signal, [`finish`](Drain::finish) behind the end of the server.
+/// A graceful shutdown of the server alone is wrong twice. Handlers outlive their connections: with
+/// all peers gone it returns while handlers still run. And it waits for every peer: one that has
+/// sent half a head, and no more, holds it for ever, and nothing that comes behind it is reached.
+/// [`serve`](Drain::serve) knows both, and puts one bound on everything from the signal on.
 ///
 /// # Example
 ///
-/// ```
-/// use std::time::Duration;
-/// use suno_callback::{MemoryStore, SigningKey, SunoCallbackLayer};
+/// ```no_run
+/// use axum::{Router, routing::post};
+/// use suno_callback::{Drain, MemoryStore, SigningKey, SunoCallbackLayer, VoiceEvent};
+/// use tokio::signal::unix::{SignalKind, signal};
 ///
+/// # async fn on_voice(_: VoiceEvent) {}
 /// # async fn demo() -> Result<(), Box<dyn std::error::Error>> {
-/// let layer = SunoCallbackLayer::new(SigningKey::new("key")?, MemoryStore::default());
+/// let layer = SunoCallbackLayer::new(SigningKey::new("the key of the account")?, MemoryStore::default());
 /// let drain = layer.drain();
-/// // axum::serve(listener, app).with_graceful_shutdown(async move { sigterm.await; drain.close() })
-/// drain.close();
-/// let drained = drain.finish(Duration::from_secs(10)).await;
-/// assert_eq!(drained.aborted, 0);
+/// let app = Router::new().route("/callbacks/suno/voice", post(on_voice).layer(layer));
+///
+/// let mut sigterm = signal(SignalKind::terminate())?; // from here on it does not kill
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+/// let server = axum::serve(listener, app).with_graceful_shutdown(drain.closed());
+/// let drained = drain.serve(server, sigterm.recv(), Drain::BOUND).await?;
+/// eprintln!("{} aborted, {} unsettled", drained.aborted, drained.unsettled);
 /// # Ok(())
 /// # }
-/// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(demo()).unwrap();
 /// ```
+///
+/// Several layers of one application share a drain: [`SunoCallbackLayer::with_drain`].
+///
+/// What blocks a thread cannot be aborted, and a Tokio runtime that is dropped waits for it. Where
+/// a handler does such a thing, end the process with [`std::process::exit`] behind `serve`.
+///
+/// [`SunoCallbackLayer::with_drain`]: crate::SunoCallbackLayer::with_drain
 #[derive(Clone)]
 pub struct Drain(Arc<Shared>);
 
@@ -43,25 +62,32 @@ struct Shared {
     changed: Notify,
 }
 
-/// Before: everything is welcome.
+/// Nothing new is let in. Before it, the phase is 0.
 const CLOSED: u8 = 1;
 /// Nothing starts any more, and what runs ends now.
 const ENDING: u8 = 2;
 
-/// What a [`Drain::finish`] left behind.
+/// What a drain left behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Drained {
     /// Handlers that were ended because their time was up. Their claims are released.
     pub aborted: usize,
-    /// What had still not ended some seconds later: releases and commits that the store did not
-    /// take. Such claims end with their lease.
+    /// What had not ended when all time was up: releases and commits that the store did not take,
+    /// and handlers that block a thread. Such claims end with their lease.
     pub unsettled: usize,
 }
 
 impl Drain {
+    /// A good bound for [`serve`](Self::serve): 25 s, because most orchestrators kill 30 s after
+    /// the signal.
+    pub const BOUND: Duration = Duration::from_secs(25);
+
     /// How long releases and commits may take after the handlers were ended.
     const SETTLE: Duration = Duration::from_secs(5);
+
+    /// What they have of a bound that is too short for them: a store has to be asked.
+    const LEAST_SETTLE: Duration = Duration::from_millis(500);
 
     pub(crate) fn new() -> Self {
         Self(Arc::new(Shared {
@@ -72,28 +98,121 @@ impl Drain {
         }))
     }
 
+    /// Runs `server` until `signal`, then ends it and everything of the layer within `bound`.
+    ///
+    /// When the signal comes, or the server ends by itself, the drain is [closed](Self::close): new
+    /// callbacks get 503, and a server that was given [`closed`](Self::closed) stops accepting. What
+    /// runs goes on, and so does the server, for three quarters of the bound, and for all but its
+    /// last 5 seconds where it is longer than 20. Then handlers are aborted, their claims released,
+    /// and commits that the store did not take yet are tried for the last time; who waits gets 503.
+    /// What is still there at the bound is left: peers that neither finish a request nor go, and
+    /// what the store does not take. It returns as soon as there is nothing to wait for.
+    ///
+    /// A bound below 2 s may be exceeded, by at most half a second, while claims are released.
+    ///
+    /// `server` is anything that ends in a `Result`, such as what axum's `with_graceful_shutdown`
+    /// gives, or an accept loop of your own (`examples/hyper.rs`).
+    ///
+    /// # Errors
+    ///
+    /// The server's own error, when it failed; the drain has come to its end then too.
+    ///
+    /// # Cancellation safety
+    ///
+    /// Dropping the future drops the server and ends no handler. After a signal the layer stays
+    /// closed, and [`abort`](Self::abort) ends the rest at once: for instance when a second signal
+    /// comes.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime with its timer enabled. A panic of the server is passed on.
+    pub async fn serve<S, T, E>(
+        &self,
+        server: S,
+        signal: impl IntoFuture,
+        bound: Duration,
+    ) -> Result<Drained, E>
+    where
+        S: IntoFuture<Output = Result<T, E>>,
+    {
+        let mut server = pin!(Serving::new(server.into_future()));
+        let mut signal = pin!(signal.into_future());
+        poll_fn(|cx| match server.as_mut().poll(cx) {
+            Poll::Pending => signal.as_mut().poll(cx).map(drop),
+            ended => ended,
+        })
+        .await;
+        let drained = self.end_with(server.as_mut(), bound).await;
+        match server.output() {
+            Some(Err(error)) => Err(error),
+            _ => Ok(drained),
+        }
+    }
+
     /// Refuses new requests with 503. What runs goes on, and who waits for it gets its answer.
     pub fn close(&self) {
         self.enter(CLOSED);
     }
 
-    /// Closes, waits at most `patience` for everything that runs or waits, then ends the rest and
-    /// releases its claims.
-    ///
-    /// Afterwards no handler is started any more. A second call waits for what is left.
+    /// Completes when the drain is closed: for axum's `with_graceful_shutdown`, or an accept loop.
     ///
     /// # Cancellation safety
     ///
-    /// Dropping the future leaves the layer closed and ends nothing.
+    /// It may be dropped and asked for again.
+    pub fn closed(&self) -> impl Future<Output = ()> + Send + use<> {
+        let drain = self.clone();
+        async move { drain.until(|| drain.is_closed()).await }
+    }
+
+    /// Closes, waits at most `patience` for everything that runs or waits, then ends the rest and
+    /// releases its claims, which takes at most 5 s more.
+    ///
+    /// For a server that has ended already, or is none of [`serve`](Self::serve)'s business:
+    /// nothing that may wait for a peer belongs before it. Afterwards no handler is started any
+    /// more. A second call waits for what is left.
+    ///
+    /// # Cancellation safety
+    ///
+    /// Dropped while it is patient, it leaves the layer closed and ends nothing.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use suno_callback::{MemoryStore, SigningKey, SunoCallbackLayer};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let layer = SunoCallbackLayer::new(SigningKey::new("the key of the account")?, MemoryStore::default());
+    /// let drained = layer.drain().finish(Duration::from_secs(10)).await;
+    /// assert_eq!(drained.aborted, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn finish(&self, patience: Duration) -> Drained {
         self.close();
-        let _ = timeout(patience, self.until(|| self.active() == 0)).await;
+        let _ = timeout(patience, self.idle()).await;
+        self.abort(Self::SETTLE).await
+    }
+
+    /// Closes, ends what runs without waiting for it, and gives releases and last commits `settle`:
+    /// for a second signal.
+    ///
+    /// # Cancellation safety
+    ///
+    /// Dropping the future changes nothing: what runs has been told to end when it is first polled.
+    pub async fn abort(&self, settle: Duration) -> Drained {
         self.enter(ENDING);
-        let _ = timeout(Self::SETTLE, self.until(|| self.active() == 0)).await;
+        let _ = timeout(settle, self.idle()).await;
         Drained {
             aborted: self.0.aborted.load(SeqCst),
-            unsettled: self.0.active.load(SeqCst),
+            unsettled: self.active(),
         }
+    }
+
+    /// Whether new requests are refused: a readiness probe says so.
+    pub fn is_closed(&self) -> bool {
+        self.0.phase.load(SeqCst) >= CLOSED
     }
 
     /// How many requests and detached handlers there are: reading is over and the end is not
@@ -102,23 +221,42 @@ impl Drain {
         self.0.active.load(SeqCst)
     }
 
-    pub(crate) fn is_closed(&self) -> bool {
-        self.0.phase.load(SeqCst) >= CLOSED
+    /// The server is polled all the time: it may have the handlers in itself.
+    async fn end_with<F: Future>(
+        &self,
+        mut server: Pin<&mut Serving<F>>,
+        bound: Duration,
+    ) -> Drained {
+        self.close();
+        let began = Instant::now();
+        let settle = (bound / 4).min(Self::SETTLE);
+        // One behind the other: while the server runs, a request may still come out of its body.
+        let ended = async {
+            server.as_mut().await;
+            self.idle().await;
+        };
+        let _ = timeout(bound.saturating_sub(settle), ended).await;
+        let drained = {
+            let mut aborted = pin!(self.abort(settle.max(Self::LEAST_SETTLE)));
+            poll_fn(|cx| {
+                let _ = server.as_mut().poll(cx);
+                aborted.as_mut().poll(cx)
+            })
+            .await
+        };
+        // The answers of those who were aborted are still to be written.
+        let _ = timeout(bound.saturating_sub(began.elapsed()), server).await;
+        drained
     }
 
     pub(crate) fn is_ending(&self) -> bool {
         self.0.phase.load(SeqCst) >= ENDING
     }
 
-    /// Counts somebody in whom [`Drain::finish`] waits for.
+    /// Counts somebody in whom a drain waits for.
     pub(crate) fn permit(&self) -> Permit {
         self.0.active.fetch_add(1, SeqCst);
         Permit(self.clone())
-    }
-
-    /// Completes when nothing new may start.
-    pub(crate) async fn closed(&self) {
-        self.until(|| self.is_closed()).await;
     }
 
     /// Completes when what runs has to end.
@@ -128,6 +266,10 @@ impl Drain {
 
     pub(crate) fn count_aborted(&self) {
         self.0.aborted.fetch_add(1, SeqCst);
+    }
+
+    async fn idle(&self) {
+        self.until(|| self.active() == 0).await;
     }
 
     fn enter(&self, phase: u8) {
@@ -156,7 +298,7 @@ impl fmt::Debug for Drain {
     }
 }
 
-/// Somebody whom [`Drain::finish`] waits for.
+/// Somebody whom a drain waits for.
 pub(crate) struct Permit(Drain);
 
 impl Drop for Permit {
@@ -165,5 +307,39 @@ impl Drop for Permit {
         if self.0.0.active.fetch_sub(1, SeqCst) == 1 && self.0.is_closed() {
             self.0.0.changed.notify_waiters();
         }
+    }
+}
+
+pin_project! {
+    /// A server that may be polled after its end: what it said is kept.
+    struct Serving<F: Future> {
+        #[pin]
+        server: F,
+        output: Option<F::Output>,
+    }
+}
+
+impl<F: Future> Serving<F> {
+    fn new(server: F) -> Self {
+        let output = None;
+        Self { server, output }
+    }
+
+    fn output(self: Pin<&mut Self>) -> Option<F::Output> {
+        self.project().output.take()
+    }
+}
+
+impl<F: Future> Future for Serving<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        if this.output.is_some() {
+            return Poll::Ready(());
+        }
+        this.server
+            .poll(cx)
+            .map(|output| *this.output = Some(output))
     }
 }

@@ -227,6 +227,21 @@ impl<D> SunoCallbackLayer<D> {
         self.pipeline.drain.clone()
     }
 
+    /// Ends with another layer's work: for the layers of one application, which have one shutdown.
+    ///
+    /// ```
+    /// # use suno_callback::{CallbackKind, MemoryStore, SigningKey, SunoCallbackLayer};
+    /// # fn layer() -> SunoCallbackLayer<MemoryStore> {
+    /// #     SunoCallbackLayer::new(SigningKey::new("the key of the account").unwrap(), MemoryStore::default())
+    /// # }
+    /// let voices = layer();
+    /// let phrases = layer().kind(CallbackKind::Validate).with_drain(voices.drain());
+    /// let drain = phrases.drain(); // closes both
+    /// ```
+    pub fn with_drain(self, drain: Drain) -> Self {
+        self.with_change(|it| it.drain = drain)
+    }
+
     /// The store.
     pub fn store(&self) -> &D {
         &self.pipeline.store

@@ -35,6 +35,7 @@ impl<T> Shards<T> {
     }
 
     /// Locks one shard after the other.
+    #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = MutexGuard<'_, T>> {
         self.shards
             .iter()

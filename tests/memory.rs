@@ -1,11 +1,13 @@
 //! What a hostile body can cost: never more memory than the body limit and a constant, whatever it
-//! declares and however long it goes on. And what a task costs that is asked about.
+//! declares and however long it goes on. And what an entry of the memory store costs, and a task
+//! that is asked about.
 
 use std::{
     convert::Infallible,
     pin::Pin,
     sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -21,7 +23,9 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::{Full, StreamBody};
 use peak_alloc::PeakAlloc;
 use suno_callback::{
-    MemoryStore, Rejection, SunoCallbackLayer, TaskId, Unconfirmed, reconcile::Watchlist,
+    MemoryStore, Rejection, SunoCallbackLayer, TaskId, Unconfirmed,
+    reconcile::Watchlist,
+    store::{Claim, DedupStore, Owner, Record, SlotKey},
 };
 use tokio::{
     io::AsyncWriteExt,
@@ -339,4 +343,49 @@ fn a_watch_and_what_a_layer_keeps_take_what_the_documentation_says() {
     let watched = MEMORY.current_usage().saturating_sub(before) / TASKS;
     println!("{kept} bytes for each task that is kept, {watched} for each that is watched");
     assert!(kept <= 900 && watched <= 650, "{kept} {watched}");
+}
+
+/// Claims and commits so many slots, and gives the bytes that are kept for each and the most bytes
+/// that a single operation asked for.
+fn fill(store: &MemoryStore, count: u64) -> (f64, usize) {
+    let (lease, retain) = (Duration::from_secs(5), Duration::from_secs(24 * 3600));
+    // As long as the layer's own.
+    let record = Record::try_from(&[7; 42][..]).unwrap();
+    let (before, mut largest) = (MEMORY.current_usage(), 0);
+    let mut random = fastrand::Rng::with_seed(count);
+    for number in 0..count {
+        let slot = SlotKey::from(std::array::from_fn(|_| random.u8(..)));
+        let owner = Owner::from(u128::from(number).to_be_bytes());
+        let mut step = |work: &mut dyn FnMut()| largest = largest.max(peak_of(work));
+        let mut held = None;
+        step(&mut || held = store.claim(&slot, owner, lease).now_or_never());
+        let Some(Ok(Claim::Granted(held))) = held else {
+            panic!("{held:?}");
+        };
+        step(&mut || {
+            let commit = store.commit(&slot, &held, &record, retain);
+            let _ = commit.now_or_never().unwrap().unwrap();
+        });
+    }
+    let bytes = MEMORY.current_usage().saturating_sub(before);
+    (bytes as f64 / count as f64, largest)
+}
+
+#[test]
+fn an_entry_of_the_memory_store_takes_few_bytes_and_no_operation_takes_many() {
+    let _turn = alone();
+    for (count, capacity) in [
+        (10_000, 10_000),
+        (10_000, 1_000_000),
+        (200_000, 200_000),
+        (200_000, 1_000_000),
+    ] {
+        let store = MemoryStore::with_capacity(capacity);
+        let (bytes, largest) = fill(&store, count);
+        println!("{count} of {capacity}: {bytes:.1} bytes a slot, at most {largest} at once");
+        assert_eq!(store.len() as u64, count);
+        assert!(bytes < 147.0, "{count} of {capacity}: {bytes} bytes a slot");
+        // The index of a shard with 16,384 places, and the list of its deadlines.
+        assert!(largest < 200_000, "{largest} bytes in one operation");
+    }
 }

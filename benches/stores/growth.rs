@@ -14,7 +14,7 @@ use std::{
 use suno_callback::store::{DedupStore, MemoryStore};
 use tokio::runtime::Runtime;
 
-use crate::{TASKS, handle, round, slot};
+use crate::{TASKS, handle, memory::resident, round, slot};
 
 /// How long claims are counted for.
 const WATCHED: Duration = Duration::from_secs(3);
@@ -91,12 +91,4 @@ async fn rate(events: u64, work: impl AsyncFn()) -> f64 {
         count += events;
     }
     count as f64 / start.elapsed().as_secs_f64()
-}
-
-/// The memory of this process, in bytes; zero where `/proc` does not say.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-    kilobytes.unwrap_or(0) * 1024
 }

@@ -12,9 +12,11 @@
 //! - `contended`: 32 tasks claim one slot at once, one commits.
 //!
 //! With `-- --growth` it prints how the cost grows with the number of live slots; see [`growth`].
+//! With `-- --memory` it prints what the memory store takes beside a bare map; see [`memory`].
 //! PostgreSQL is looked for at `SUNO_TEST_POSTGRES` and Redis at `SUNO_TEST_REDIS`.
 
 mod growth;
+mod memory;
 mod postgres;
 mod redis;
 mod sqlite;
@@ -39,8 +41,12 @@ const TASKS: u64 = 32;
 fn main() {
     let runtime = Runtime::new().expect("a runtime");
     let mut args = std::env::args().skip(1);
-    if args.any(|arg| arg == "--growth") {
-        return growth::run(&runtime, args.next());
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "--growth" => return growth::run(&runtime, args.next()),
+            "--memory" => return memory::run(&runtime, args.next()),
+            _ => {}
+        }
     }
     let mut criterion = Criterion::default().configure_from_args();
     let memory = Arc::new(MemoryStore::with_capacity(200_000));

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use serde_json::json;
 use suno_callback::{Delivery, VoiceEvent};
 
-use crate::{BoxError, options::Options};
+use crate::{error::BoxError, options::Options};
 
 #[derive(Clone)]
 pub struct Handler {

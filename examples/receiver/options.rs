@@ -2,9 +2,9 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use suno_callback::{CallbackKind, SigningKey, Times};
+use suno_callback::{CallbackKind, Drain, SigningKey, Times};
 
-use crate::BoxError;
+use crate::{error::BoxError, probes};
 
 pub const USAGE: &str = "\
 usage: receiver [options]
@@ -22,7 +22,7 @@ usage: receiver [options]
   --fail-first N            let the handler fail the first N tries of every event
   --lease DURATION          how long a claim lasts unrenewed, with a heartbeat and store operations
                             to match; default 5s
-  --drain DURATION          how long SIGTERM waits for handlers; default 20s
+  --drain DURATION          how long everything may take from SIGTERM to the exit; default 25s
 environment:
   SUNO_WEBHOOK_HMAC_KEY           the key of the provider's settings page
   SUNO_WEBHOOK_HMAC_KEY_PREVIOUS  the key before it, while rotating
@@ -57,13 +57,13 @@ impl Options {
             handler_delay: Duration::ZERO,
             fail_first: 0,
             times: Times::default(),
-            drain: Duration::from_secs(20),
+            drain: Drain::BOUND,
         };
         let mut arguments = lexopt::Parser::from_env();
         while let Some(argument) = arguments.next()? {
             match argument {
                 Long("listen") => options.listen = arguments.value()?.parse()?,
-                Long("path") => options.path = arguments.value()?.string()?,
+                Long("path") => options.path = path(arguments.value()?.string()?)?,
                 Long("kind") => options.kind = kind(&arguments.value()?.string()?)?,
                 Long("store") => options.store = arguments.value()?.string()?,
                 Long("namespace") => options.namespace = arguments.value()?.string()?,
@@ -79,6 +79,18 @@ impl Options {
             }
         }
         Ok(options)
+    }
+}
+
+/// A path that means itself: no pattern, no query, and nothing that is served already.
+fn path(path: String) -> Result<String, BoxError> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/-_.~".contains(letter);
+    if !path.starts_with('/') || !path.chars().all(plain) {
+        return Err(format!("{path:?} is no path, such as /callbacks/suno/voice").into());
+    }
+    match path.as_str() {
+        probes::LIVE | probes::READY => Err(format!("{path} is a probe's path").into()),
+        _ => Ok(path),
     }
 }
 

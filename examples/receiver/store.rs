@@ -3,25 +3,32 @@
 //! Whatever is wrong with it is said soon, and before anything is served. A message says where the
 //! server is, and nothing else of the URL: there is a password in it.
 
-use std::{error::Error, time::Duration};
+use std::error::Error;
+#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+use std::time::Duration;
 
-use suno_callback::{AnyStore, MemoryStore};
-use tokio::time::timeout;
+use suno_callback::{AnyStore, MemoryStore, store::DedupStore};
 
-use crate::BoxError;
+use crate::error::{BoxError, chain};
 
-/// How long a store may take to come up.
-const STARTUP: Duration = Duration::from_secs(5);
+/// How long a server may take for the first connection.
+#[cfg(feature = "postgres")]
+const REACH: Duration = Duration::from_secs(4);
 
 /// How long somebody waits for a connection. sqlx would wait 30 s, the layer gives up after one.
 #[cfg(any(feature = "sqlite", feature = "postgres"))]
 const ACQUIRE: Duration = Duration::from_secs(2);
 
+/// Opens the store and tries whether it can do what a callback needs.
 pub async fn open(url: &str) -> Result<AnyStore, BoxError> {
-    match timeout(STARTUP, by_scheme(url)).await {
-        Ok(opened) => opened,
-        Err(_) => Err(format!("the store was not ready within {STARTUP:?}").into()),
-    }
+    let store = by_scheme(url).await?;
+    check(&store).await?;
+    Ok(store)
+}
+
+pub async fn check(store: &AnyStore) -> Result<(), BoxError> {
+    let checked = store.check().await;
+    checked.map_err(|error| format!("cannot use the store: {}", chain(&*error)).into())
 }
 
 async fn by_scheme(url: &str) -> Result<AnyStore, BoxError> {
@@ -49,21 +56,12 @@ fn known() -> String {
     known.join(", ")
 }
 
-/// What was wrong, with its causes.
 #[cfg_attr(
     not(any(feature = "sqlite", feature = "postgres", feature = "redis")),
     expect(dead_code)
 )]
-fn cannot<E: Error>(what: String) -> impl FnOnce(E) -> BoxError {
-    move |error| {
-        let mut text = format!("cannot {what}: {error}");
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text.push_str(&format!(": {error}"));
-            cause = error.source();
-        }
-        text.into()
-    }
+fn cannot<E: Error + 'static>(what: String) -> impl FnOnce(E) -> BoxError {
+    move |error| format!("cannot {what}: {}", chain(&error)).into()
 }
 
 #[cfg(feature = "sqlite")]
@@ -92,11 +90,12 @@ async fn postgres(url: &str) -> Result<AnyStore, BoxError> {
 #[cfg(feature = "postgres")]
 pub async fn postgres_pool(url: &str) -> Result<sqlx::PgPool, BoxError> {
     use sqlx::{ConnectOptions, Connection, postgres::PgConnectOptions};
-    let options: PgConnectOptions = url.parse()?;
+    let options = url.parse::<PgConnectOptions>();
+    let options = options.map_err(cannot("read the URL of --store".into()))?;
     let place = format!("{}:{}", options.get_host(), options.get_port());
     let reach = format!("reach PostgreSQL at {place}");
     // Once by hand: a pool goes on until its time is over, and then does not say what was wrong.
-    let reached = timeout(ACQUIRE, options.connect()).await;
+    let reached = tokio::time::timeout(REACH, options.connect()).await;
     let reached = reached.map_err(cannot(reach.clone()))?;
     let reached = reached.map_err(cannot(reach))?;
     reached.close().await?;

@@ -1,6 +1,11 @@
 //! Shutdown in order: what runs ends or is ended, and nothing stays held.
 
-use std::future::pending;
+use std::{
+    convert::Infallible,
+    future::{pending, ready},
+    pin::pin,
+    time::Duration,
+};
 
 use harness::{
     Callback, Receiver, Reply, Seen, assert_postponed,
@@ -347,6 +352,209 @@ async fn a_finish_that_is_dropped_ends_nothing() {
     assert_postponed(&send(&it.receiver, &task(1)).await, Rejection::ShuttingDown);
 }
 
+// From the signal to the exit.
+
+/// A server that a peer holds for ever, and that has the requests in itself.
+async fn held<T>(requests: impl Future<Output = T>) -> Result<(), Infallible> {
+    requests.await;
+    pending().await
+}
+
+/// A server that ends when all is said.
+async fn ending<T>(requests: impl Future<Output = T>) -> Result<(), Infallible> {
+    requests.await;
+    Ok(())
+}
+
+/// Sends it; the answer is kept where it can be seen when the server is gone.
+fn sending(it: &Setup, callback: &Callback) -> (impl Future<Output = ()> + use<>, Answers) {
+    let answers = Answers::default();
+    let (receiver, callback, kept) = (it.receiver.clone(), callback.clone(), answers.clone());
+    let send = async move {
+        let reply = send(&receiver, &callback).await;
+        kept.lock().unwrap().push(reply);
+    };
+    (send, answers)
+}
+
+type Answers = std::sync::Arc<std::sync::Mutex<Vec<Reply>>>;
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_a_peer_holds_is_left_at_the_bound() {
+    for bound in [secs(25), secs(8), ms(100), secs(0)] {
+        let it = Setup::new(|_| ok_after(secs(0)));
+        let start = Instant::now();
+        let drained = it.drain.serve(held(ready(())), sleep(secs(7)), bound);
+        let drained = drained.await.unwrap();
+        assert_eq!((drained.aborted, drained.unsettled), (0, 0));
+        let took = start.elapsed() - secs(7);
+        assert!(took <= bound + ms(10), "{took:?} of {bound:?}");
+        assert_postponed(&send(&it.receiver, &task(0)).await, Rejection::ShuttingDown);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_bound_when_all_is_done() {
+    for handler in [0, 4] {
+        let it = Setup::new(move |_| ok_after(secs(handler)));
+        let (request, answers) = sending(&it, &task(0));
+        let start = Instant::now();
+        let drained = it
+            .drain
+            .serve(ending(request), sleep(secs(1)), Drain::BOUND);
+        let drained = drained.await.unwrap();
+        assert_eq!((drained.aborted, drained.unsettled), (0, 0));
+        assert!(start.elapsed() <= secs(handler) + ms(10));
+        assert_eq!(answers.lock().unwrap()[0].status(), StatusCode::OK);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_has_what_a_bound_leaves_it_and_is_aborted_released_and_answered_inside_it() {
+    let cases = [
+        (25, 20, Rejection::StillRunning), // as without a shutdown, at its deadline of 13 s
+        (10, 7, Rejection::Aborted),
+        (4, 3, Rejection::Aborted),
+    ];
+    for (bound, patience, answered) in cases {
+        let it = Setup::new(|_| pending());
+        let (detached, callback) = (task(0), task(1));
+        let peer_has_gone = it.spawn(&detached);
+        it.active(1).await;
+        peer_has_gone.abort();
+        let (request, answers) = sending(&it, &callback);
+        let start = Instant::now();
+        let drained = it.drain.serve(held(request), ready(()), secs(bound));
+        let mut drained = pin!(drained);
+        let early = tokio::time::timeout(secs(patience), drained.as_mut()).await;
+        assert!(early.is_err() && it.drain.active() == 2);
+        let drained = drained.await.unwrap();
+        assert_eq!((drained.aborted, drained.unsettled), (2, 0));
+        assert!(start.elapsed() <= secs(bound) + ms(10));
+        assert_postponed(&answers.lock().unwrap()[0], answered);
+        for callback in [&detached, &callback] {
+            it.stranger.hold(&slot_of(callback).await, secs(1)).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn twins_that_wait_are_answered_inside_the_bound() {
+    let it = Setup::new(|_| pending());
+    it.stranger.hold(&slot_of(&task(1)).await, secs(60)).await;
+    let twins: Vec<_> = (0..6).map(|n| sending(&it, &task(n % 2))).collect();
+    let (requests, answers): (Vec<_>, Vec<_>) = twins.into_iter().unzip();
+    let requests = futures_util::future::join_all(requests);
+    let drained = it.drain.serve(ending(requests), sleep(ms(10)), secs(8));
+    let drained = drained.await.unwrap();
+    assert_eq!((drained.aborted, drained.unsettled), (1, 0));
+    for answer in answers {
+        let status = answer.lock().unwrap()[0].status();
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    }
+    assert_eq!(it.seen.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_takes_nothing_does_not_keep_the_process_beyond_the_bound() {
+    for (bound, most) in [(secs(25), secs(25)), (secs(2), secs(2)), (ms(0), ms(500))] {
+        let it = Setup::new(|_| pending());
+        it.store.always(Op::Release, Fault::Hang);
+        let _running = it.spawn(&task(0));
+        it.active(1).await;
+        let start = Instant::now();
+        let drained = it.drain.serve(held(ready(())), ready(()), bound);
+        assert_eq!(drained.await.unwrap().aborted, 1);
+        assert!(start.elapsed() <= most + ms(10), "{:?}", start.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deferred_commit_gets_its_last_try_inside_the_bound() {
+    let it = Setup::new(|_| ok_after(secs(0)));
+    it.store.always(Op::Commit, Fault::Fail);
+    let reply = it.spawn(&task(0));
+    sleep(secs(30)).await;
+    assert_eq!(reply.await.unwrap().status(), StatusCode::OK);
+    let commits = it.store.count(Op::Commit);
+    let store = it.store.clone();
+    tokio::spawn(async move {
+        sleep(secs(19)).await;
+        store.heal();
+    });
+    let drained = it.drain.serve(held(ready(())), ready(()), Drain::BOUND);
+    let drained = drained.await.unwrap();
+    assert_eq!((drained.aborted, drained.unsettled), (0, 0));
+    assert!(it.store.count(Op::Commit) > commits);
+    assert!(it.stranger.peek(&slot_of(&task(0)).await).await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_fails_ends_its_layer_too_and_its_error_is_told() {
+    let it = Setup::new(|_| pending());
+    let _running = it.spawn(&task(0));
+    it.active(1).await;
+    let failing = async { Err::<(), _>("no sockets any more") };
+    let start = Instant::now();
+    let served = it.drain.serve(failing, pending::<()>(), secs(8)).await;
+    assert_eq!(served, Err("no sockets any more"));
+    assert!(start.elapsed() <= secs(8));
+    it.stranger.hold(&slot_of(&task(0)).await, secs(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_serve_that_is_dropped_ends_nothing_and_what_runs_can_be_aborted_at_once() {
+    let it = Setup::new(|_| pending());
+    let _running = it.spawn(&task(0));
+    it.active(1).await;
+    let served = it.drain.serve(held(ready(())), sleep(secs(1)), secs(25));
+    assert!(tokio::time::timeout(secs(5), served).await.is_err());
+    assert_eq!(it.drain.active(), 1);
+    assert!(it.drain.is_closed());
+    let start = Instant::now();
+    let drained = it.drain.abort(secs(1)).await;
+    assert_eq!((drained.aborted, drained.unsettled), (1, 0));
+    assert!(start.elapsed() <= ms(10));
+    it.stranger.hold(&slot_of(&task(0)).await, secs(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bound_without_an_end_waits_for_all_that_runs() {
+    let it = Setup::new(|_| ok_after(secs(500)));
+    let _running = it.spawn(&task(0));
+    it.active(1).await;
+    let drained = it.drain.serve(ending(ready(())), ready(()), Duration::MAX);
+    let drained = drained.await.unwrap();
+    assert_eq!((drained.aborted, drained.unsettled), (0, 0));
+    assert!(it.stranger.peek(&slot_of(&task(0)).await).await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn layers_that_share_a_drain_end_together() {
+    let work = |_| ok_after(secs(3));
+    let first = SunoCallbackLayer::new(key(), Faulty::default());
+    let second = SunoCallbackLayer::new(key(), Faulty::default()).with_drain(first.drain());
+    let receivers = [
+        first.layer(handling(Seen::default(), work)),
+        second.layer(handling(Seen::default(), work)),
+    ];
+    let running = receivers
+        .each_ref()
+        .map(|receiver| spawn_send(receiver, &task(0)));
+    let drain = first.drain();
+    until("both are active", || drain.active() == 2).await;
+    let closed = drain.closed();
+    let drained = second.drain().finish(secs(10)).await;
+    assert_eq!((drained.aborted, drained.unsettled), (0, 0));
+    closed.await;
+    for reply in running {
+        assert_eq!(reply.await.unwrap().status(), StatusCode::OK);
+    }
+    for receiver in &receivers {
+        assert_postponed(&send(receiver, &task(1)).await, Rejection::ShuttingDown);
+    }
+}
+
 // Beside axum.
 
 #[cfg(feature = "axum")]
@@ -400,4 +608,54 @@ async fn f17_axum_s_graceful_shutdown_leaves_a_handler_whose_peer_has_gone_and_f
     let drained = finish.await.unwrap();
     assert_eq!((drained.aborted, drained.unsettled), (0, 0));
     assert_eq!(ended.load(SeqCst), 1);
+}
+
+/// Peers that hold axum's graceful shutdown for ever, and a callback that is being handled.
+#[cfg(feature = "axum")]
+#[tokio::test(start_paused = true)]
+async fn axum_is_left_at_the_bound_whatever_peers_have_sent_and_a_handler_s_peer_is_answered() {
+    use axum::serve::ListenerExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let halves: [&[u8]; 3] = [
+        b"POST / HTTP/1.1\r\nHost: a",
+        b"P",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ];
+    for half in halves {
+        let layer = SunoCallbackLayer::new(key(), suno_callback::MemoryStore::default());
+        let drain = layer.drain();
+        let on_voice = async |_: suno_callback::VoiceEvent| pending::<()>().await;
+        let app = axum::Router::new().route("/", axum::routing::post(on_voice).layer(layer));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let (accepted, mut count) = tokio::sync::watch::channel(0);
+        let listener = listener.tap_io(move |_| accepted.send_modify(|count| *count += 1));
+        let server = axum::serve(listener, app).with_graceful_shutdown(drain.closed());
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let serving = drain.clone();
+        let serving = tokio::spawn(async move {
+            let drained = serving.serve(server, stopped, Drain::BOUND).await;
+            drained.unwrap()
+        });
+        let mut holding = tokio::net::TcpStream::connect(addr).await.unwrap();
+        holding.write_all(half).await.unwrap();
+        let mut peer = tokio::net::TcpStream::connect(addr).await.unwrap();
+        peer.write_all(&task(0).wire()).await.unwrap();
+        count.wait_for(|count| *count == 2).await.unwrap();
+        until("the handler runs", || drain.active() == 1).await;
+
+        let start = Instant::now();
+        stop.send(()).unwrap();
+        let drained = serving.await.unwrap();
+        assert_eq!((drained.aborted, drained.unsettled), (1, 0));
+        assert!(
+            start.elapsed() <= Drain::BOUND + ms(10),
+            "{:?}",
+            start.elapsed()
+        );
+        let mut answer = String::new();
+        peer.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    }
 }

@@ -1,9 +1,10 @@
 //! Every example is run as a program, over real sockets.
 
-#[cfg(feature = "client")]
-use std::io::BufRead;
+use std::{io::Write, net::TcpStream, process::Command};
 
-use harness::program::{From, Server, example, output, receiver, send};
+use harness::program::{
+    From, Server, Stream, answer, ended, example, get, output, receiver, send, spawn,
+};
 use harness::{Callback, KEY, post};
 use http::StatusCode;
 
@@ -21,9 +22,8 @@ async fn the_hyper_example_serves_a_callback_without_a_framework() {
     let (server, mut lines) = Server::start(example("hyper").arg("127.0.0.1:0"), From::Stdout);
     let (status, _) = post(server.addr, &Callback::success("task-h", "voice_h")).await;
     assert_eq!(status, StatusCode::OK);
-    let mut line = String::new();
-    lines.stdout.read_line(&mut line).unwrap();
-    assert_eq!(line, "task-h has the voice voice_h\n");
+    assert!(lines.stdout.next_line().contains("listening"));
+    assert_eq!(lines.stdout.next_line(), "task-h has the voice voice_h\n");
     let forged = Callback::success("task-h", "voice_h").signed_at(1);
     assert_eq!(post(server.addr, &forged).await.0, StatusCode::UNAUTHORIZED);
 }
@@ -121,19 +121,136 @@ fn a_validation_is_received_with_its_phrase() {
 fn sigterm_lets_a_running_handler_finish() {
     let (mut server, mut lines) = receiver(&["--handler-delay", "1s"]);
     let url = server.url();
-    let sender = std::thread::spawn(move || {
-        let mut command = example("send");
-        output(command.args(["--to", &url, "--task-id", "t"]))
-    });
+    let sender = spawn(example("send").args(["--to", &url, "--task-id", "t"]));
     assert_eq!(lines.next_event()["taskId"], "t", "the handler runs");
     assert!(server.terminate().success());
-    assert!(
-        sender.join().unwrap().status.success(),
-        "its answer was 200"
-    );
+    let sent = sender.wait_with_output().unwrap();
+    assert!(sent.status.success(), "its answer was 200");
     let (out, err) = lines.rest();
     assert_eq!(out, "");
-    assert!(err.ends_with("drained: 0 aborted, 0 unsettled\n"), "{err}");
+    for line in [
+        "listening on ",
+        "draining\n",
+        "drained: 0 aborted, 0 unsettled\n",
+    ] {
+        assert_eq!(err.matches(line).count(), 1, "{line:?} in {err}");
+    }
+}
+
+/// What peers send who then neither go on nor go.
+const HALVES: [&[u8]; 5] = [
+    b"",
+    b"P",
+    b"POST /callbacks/suno/voice HTTP/1.1\r\nHost: a",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"POST /callbacks/suno/voice HTTP/1.1\r\nContent-Length: 100\r\n\r\n{",
+];
+
+/// Opens a connection for each, all of which the server has: it answers one that came after them.
+fn halves(server: &Server) -> Vec<TcpStream> {
+    let open = |half: &[u8]| {
+        let mut peer = TcpStream::connect(server.addr).unwrap();
+        peer.write_all(half).unwrap();
+        peer
+    };
+    let peers = HALVES.map(open).into();
+    get(server.addr, "/");
+    peers
+}
+
+#[test]
+fn peers_that_sent_half_of_something_do_not_hold_a_receiver_that_was_told_to_end() {
+    let (mut server, lines) = receiver(&["--drain", "2s"]);
+    let peers = halves(&server);
+    assert!(server.terminate().success());
+    drop(peers);
+    let log = lines.rest().1;
+    assert!(log.contains("drained: 0 aborted, 0 unsettled\n"), "{log}");
+}
+
+#[test]
+fn handlers_are_aborted_and_their_claims_released_although_peers_hold_the_server() {
+    let (mut server, mut lines) = receiver(&["--handler-delay", "10m", "--drain", "4s"]);
+    let peers = halves(&server);
+    let mut sender = spawn(example("send").args(["--to", &server.url()]));
+    lines.next_event();
+    assert!(server.terminate().success());
+    drop(peers);
+    let log = lines.rest().1;
+    assert!(log.contains("drained: 1 aborted, 0 unsettled\n"), "{log}");
+    sender.kill().unwrap();
+    sender.wait().unwrap();
+}
+
+#[test]
+fn a_second_sigterm_or_a_sigint_ends_the_receiver_at_once() {
+    for signals in [["TERM", "TERM"], ["TERM", "INT"], ["", "INT"]] {
+        let arguments = ["--handler-delay", "10m", "--drain", "10m"];
+        let (mut server, mut lines) = receiver(&arguments);
+        let peers = halves(&server);
+        let mut sender = spawn(example("send").args(["--to", &server.url()]));
+        lines.next_event();
+        if !signals[0].is_empty() {
+            server.signal(signals[0]);
+            lines.stderr.wait_for("draining");
+        }
+        server.signal(signals[1]);
+        assert!(server.ended().success(), "{signals:?}");
+        drop(peers);
+        let log = lines.rest().1;
+        assert!(log.contains("drained: 1 aborted, 0 unsettled\n"), "{log}");
+        sender.kill().unwrap();
+        sender.wait().unwrap();
+    }
+}
+
+#[test]
+fn the_hyper_example_ends_at_sigterm_although_a_peer_has_sent_one_byte() {
+    let (mut server, lines) = Server::start(example("hyper").arg("127.0.0.1:0"), From::Stdout);
+    let mut peer = TcpStream::connect(server.addr).unwrap();
+    peer.write_all(b"P").unwrap();
+    get(server.addr, "/");
+    assert!(server.terminate().success());
+    let said = lines.rest().0;
+    let drained = "Drained { aborted: 0, unsettled: 0 }";
+    assert!(said.contains(drained), "{said}");
+}
+
+#[test]
+fn probes_tell_that_the_receiver_lives_and_is_ready() {
+    let (mut server, lines) = receiver(&["--drain", "4s"]);
+    assert_eq!(
+        get(server.addr, "/healthz"),
+        ("200".into(), "live\n".into())
+    );
+    assert_eq!(
+        get(server.addr, "/readyz"),
+        ("200".into(), "ready\n".into())
+    );
+    let mut probe = TcpStream::connect(server.addr).unwrap();
+    probe.write_all(b"GET /readyz HTTP/1.1\r\n").unwrap();
+    get(server.addr, "/healthz");
+    server.signal("TERM");
+    lines.stderr.wait_for("draining");
+    probe.write_all(b"Host: receiver\r\n\r\n").unwrap();
+    assert_eq!(answer(probe), ("503".into(), "draining\n".into()));
+    assert!(server.ended().success());
+}
+
+#[test]
+fn a_program_ends_with_the_test_that_started_it() {
+    let receiver = example("receiver");
+    let mut test = Command::new("sh");
+    test.args(["-c", r#""$@" & wait"#, "test"]);
+    test.arg(receiver.get_program()).args(receiver.get_args());
+    test.args(["--listen", "127.0.0.1:0"]);
+    test.env("SUNO_WEBHOOK_HMAC_KEY", KEY);
+    let mut test = spawn(&mut test);
+    let log = Stream::new(test.stderr.take().unwrap());
+    log.wait_for("listening on ");
+    test.kill().unwrap();
+    assert!(ended(&mut test).is_some());
+    log.whole(); // which it is when nobody is left who could write to it
 }
 
 #[test]
@@ -152,6 +269,9 @@ fn wrong_usage_is_explained_and_exits_2() {
         ["--handler-delay", "5"],
         ["--store", "tape:"],
         ["--lease", "12s"],
+        ["--path", "voice"],
+        ["--path", "/{voice}"],
+        ["--path", "/readyz"],
     ] {
         let mut command = example("receiver");
         let output = output(command.args(arguments));

@@ -3,16 +3,15 @@
 
 use std::{
     fs,
-    io::Read,
-    net::TcpListener,
+    net::{SocketAddr, TcpListener},
     path::PathBuf,
-    process::{Child, Command, Stdio},
+    process::{Child, Command},
     sync::atomic::{AtomicU32, Ordering::SeqCst},
     thread,
     time::{Duration, Instant},
 };
 
-use harness::program::{From, Lines, Server, example};
+use harness::program::{From, Lines, PATIENCE, Server, Stream, ended, example, get, spawn};
 use harness::server::Redis;
 use harness::{Callback, slot_of};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, SqlitePool, raw_sql};
@@ -85,6 +84,20 @@ impl Database {
         raw_sql(sql).execute(&mut server).await.unwrap();
     }
 
+    /// The database as another user sees it.
+    fn url_of(&self, user: &str) -> String {
+        let url = self.url.replace("//postgres@", &format!("//{user}@"));
+        assert_ne!(url, self.url);
+        url
+    }
+
+    async fn run(&self, sql: &str) {
+        let mut connection = PgConnection::connect(&self.url).await.unwrap();
+        let sql = AssertSqlSafe(sql.to_owned());
+        raw_sql(sql).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+
     async fn remove(self) {
         Self::on_server(&format!("DROP DATABASE {} WITH (FORCE)", self.name)).await;
     }
@@ -101,11 +114,6 @@ fn sender(server: &Server, task: &str, arguments: &[&str]) -> Command {
     command.args(["--to", &server.url(), "--backoff", "0.05"]);
     command.args(["--task-id", task]).args(arguments);
     command
-}
-
-fn start(mut command: Command) -> Child {
-    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.spawn().expect("the example was built")
 }
 
 fn assert_taken(sender: Child) {
@@ -128,7 +136,7 @@ fn each_event_is_handed_over_once_and_not_again_after_a_restart(store: &str) {
     for task in &tasks {
         for server in [&first, &second] {
             let twins = ["--parallel", "4", "--times", "2"];
-            senders.push(start(sender(server, task, &twins)));
+            senders.push(spawn(&mut sender(server, task, &twins)));
         }
     }
     senders.into_iter().for_each(assert_taken);
@@ -141,18 +149,18 @@ fn each_event_is_handed_over_once_and_not_again_after_a_restart(store: &str) {
 
     let (third, lines) = receiver(store, &[]);
     for task in &tasks {
-        assert_taken(start(sender(&third, task, &[])));
+        assert_taken(spawn(&mut sender(&third, task, &[])));
     }
     assert_eq!(events(third, lines), [""; 0], "{store} has forgotten");
 }
 
 async fn sigterm_leaves_no_held_claim(store: &str, opened: AnyStore) {
-    let arguments = ["--handler-delay", "1m", "--drain", "100ms"];
+    let arguments = ["--handler-delay", "10m", "--drain", "8s"];
     let (mut server, mut lines) = receiver(store, &arguments);
     let tasks: Vec<String> = (0..3).map(|_| unique("task")).collect();
     let senders: Vec<Child> = tasks
         .iter()
-        .map(|task| start(sender(&server, task, &[])))
+        .map(|task| spawn(&mut sender(&server, task, &[])))
         .collect();
     for _ in &tasks {
         lines.next_event(); // its handler runs
@@ -230,51 +238,44 @@ async fn on_redis_sigterm_leaves_no_held_claim() {
 }
 
 /// Starts a receiver that cannot start. Nothing is served, and it says why, soon, and without the
-/// password, however much it logs.
-fn refusal(store: &str) -> String {
+/// password, however much it logs. What it says is somewhere in its log: a store's own threads may
+/// have a word after it.
+fn refusal(store: &str, reasons: &[&str]) {
     let mut command = example("receiver");
     command.args(["--listen", "127.0.0.1:0", "--store", store]);
     command.env("RUST_LOG", "trace");
-    let mut receiver = start(command);
-    let mut stderr = receiver.stderr.take().unwrap();
-    let log = thread::spawn(move || {
-        let mut text = String::new();
-        stderr.read_to_string(&mut text).map(|_| text)
-    });
-    let end = Instant::now() + Duration::from_secs(10);
-    while receiver.try_wait().unwrap().is_none() && Instant::now() < end {
-        thread::sleep(Duration::from_millis(10));
-    }
+    let mut receiver = spawn(&mut command);
+    let log = Stream::new(receiver.stderr.take().unwrap());
+    let status = ended(&mut receiver);
     let _ = receiver.kill(); // which has ended, unless it serves
-    let status = receiver.wait().unwrap();
-    let text = log.join().unwrap().unwrap();
-    assert_eq!(status.code(), Some(2), "{text}");
-    assert!(!text.contains("listening on"), "{text}");
-    assert!(!text.contains(PASSWORD), "{text}");
-    // The log is before it.
-    text.lines().last().expect("it says why").to_owned()
+    receiver.wait().unwrap();
+    let log = log.whole();
+    assert_eq!(status.and_then(|it| it.code()), Some(2), "{log}");
+    assert!(!log.contains("listening on"), "{log}");
+    assert!(!log.contains("panicked"), "{log}");
+    assert!(!log.contains(PASSWORD), "{log}");
+    let tells = |line: &str| reasons.iter().all(|reason| line.contains(reason));
+    let telling = log.lines().filter(|line| tells(line)).count();
+    assert_eq!(telling, 1, "one line tells {reasons:?}: {log}");
 }
 
-fn closed_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
+/// An address that refuses connections for as long as its socket is held: nobody else gets it.
+fn refusing() -> (tokio::net::TcpSocket, SocketAddr) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let place = socket.local_addr().unwrap();
+    (socket, place)
 }
 
 #[test]
 fn a_server_that_is_not_there_is_named_without_its_password() {
-    let place = format!("127.0.0.1:{}", closed_port());
-    let told = refusal(&format!("postgres://voice:{PASSWORD}@{place}/db"));
-    let start = format!("cannot reach PostgreSQL at {place}: ");
-    assert!(
-        told.starts_with(&start) && told.contains("refused"),
-        "{told}"
-    );
-    let told = refusal(&format!("redis://voice:{PASSWORD}@{place}/"));
-    let start = format!("cannot reach Redis at {place}: ");
-    assert!(
-        told.starts_with(&start) && told.contains("refused"),
-        "{told}"
-    );
+    let (_socket, place) = refusing();
+    let reached = format!("cannot reach PostgreSQL at {place}: ");
+    let store = format!("postgres://voice:{PASSWORD}@{place}/db");
+    refusal(&store, &[&reached, "refused"]);
+    let reached = format!("cannot reach Redis at {place}: ");
+    let store = format!("redis://voice:{PASSWORD}@{place}/");
+    refusal(&store, &[&reached, "refused"]);
 }
 
 #[test]
@@ -282,42 +283,72 @@ fn a_server_that_never_answers_does_not_hold_the_start_up_for_long() {
     // Nobody accepts, so its connections are open and silent.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let place = silent.local_addr().unwrap();
-    let told = refusal(&format!("postgres://voice:{PASSWORD}@{place}/db"));
-    assert!(
-        told.contains(&format!("cannot reach PostgreSQL at {place}")),
-        "{told}"
-    );
-    let told = refusal(&format!("redis://voice:{PASSWORD}@{place}/"));
-    assert!(
-        told.contains(&format!("cannot reach Redis at {place}")),
-        "{told}"
-    );
+    let store = format!("postgres://voice:{PASSWORD}@{place}/db");
+    refusal(&store, &[&format!("cannot reach PostgreSQL at {place}")]);
+    let store = format!("redis://voice:{PASSWORD}@{place}/");
+    refusal(&store, &[&format!("cannot reach Redis at {place}")]);
 }
 
 #[tokio::test]
 async fn a_postgres_that_refuses_is_told_without_its_password() {
     let database = Database::new().await;
-    let nobody = database
-        .url
-        .replace("//postgres", &format!("//nobody:{PASSWORD}"));
-    assert_ne!(nobody, database.url);
-    let told = refusal(&nobody);
-    assert!(told.contains("role \"nobody\" does not exist"), "{told}");
+    let nobody = database.url_of(&format!("nobody:{PASSWORD}"));
+    refusal(&nobody, &["role \"nobody\" does not exist"]);
     database.remove().await;
 }
 
 #[tokio::test]
 async fn a_postgres_table_of_another_version_is_not_touched() {
     let database = Database::new().await;
-    let mut connection = PgConnection::connect(&database.url).await.unwrap();
     let table = "CREATE TABLE suno_callback (slot bytea PRIMARY KEY); \
                  COMMENT ON TABLE suno_callback IS 'suno-callback slots, version 7'";
-    raw_sql(table).execute(&mut connection).await.unwrap();
-    let told = refusal(&database.url);
+    database.run(table).await;
     let expected = "the table of the PostgreSQL store says \"suno-callback slots, version 7\"";
-    assert!(told.contains(expected), "{told}");
-    connection.close().await.unwrap();
+    refusal(&database.url, &[expected]);
     database.remove().await;
+}
+
+/// The table is there, and everything of it can be read.
+#[tokio::test]
+async fn a_postgres_role_that_may_not_write_is_refused_at_the_start() {
+    let database = Database::new().await;
+    let (server, lines) = receiver(&database.url, &[]);
+    assert_eq!(events(server, lines), [""; 0]);
+    let role = unique("reader");
+    let reader =
+        format!("CREATE ROLE {role} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}");
+    database.run(&reader).await;
+    let denied = "permission denied for table suno_callback";
+    refusal(&database.url_of(&role), &["cannot use", denied]);
+    database
+        .run(&format!("DROP OWNED BY {role}; DROP ROLE {role}"))
+        .await;
+    database.remove().await;
+}
+
+#[tokio::test]
+async fn a_postgres_that_is_read_only_is_refused_at_the_start() {
+    let database = Database::new().await;
+    let (server, lines) = receiver(&database.url, &[]);
+    assert_eq!(events(server, lines), [""; 0]);
+    let (name, read_only) = (&database.name, "default_transaction_read_only = on");
+    database
+        .run(&format!("ALTER DATABASE {name} SET {read_only}"))
+        .await;
+    refusal(&database.url, &["cannot use", "read-only transaction"]);
+    database.remove().await;
+}
+
+#[test]
+fn a_redis_that_wants_a_password_or_is_a_replica_is_refused_at_the_start() {
+    let locked = Redis::start(&["--requirepass", PASSWORD]);
+    let url = format!("redis://127.0.0.1:{}/", locked.port());
+    refusal(&url, &["cannot", "NOAUTH"]);
+    let (_socket, nowhere) = refusing();
+    let port = nowhere.port().to_string();
+    let replica = Redis::start(&["--replicaof", "127.0.0.1", &port]);
+    let url = format!("redis://127.0.0.1:{}/", replica.port());
+    refusal(&url, &["cannot", "replica"]);
 }
 
 #[tokio::test]
@@ -335,17 +366,10 @@ async fn an_sqlite_file_that_cannot_be_written_is_named() {
     let mut bytes = fs::read(folder.file()).unwrap();
     bytes[18] = 3;
     fs::write(folder.file(), bytes).unwrap();
-    let told = refusal(&folder.store());
-    assert!(
-        told.contains("callbacks.db") && told.contains("read-only"),
-        "{told}"
-    );
+    refusal(&folder.store(), &["cannot", "callbacks.db", "read-only"]);
 
-    let told = refusal(&format!("sqlite:{}/nowhere/c.db", folder.0.display()));
-    assert!(
-        told.contains("cannot open") && told.contains("nowhere/c.db"),
-        "{told}"
-    );
+    let nowhere = format!("sqlite:{}/nowhere/c.db", folder.0.display());
+    refusal(&nowhere, &["cannot open", "nowhere/c.db"]);
 }
 
 #[test]
@@ -353,11 +377,37 @@ fn a_redis_that_may_evict_is_a_warning_and_served() {
     let server = Redis::start(&["--maxmemory-policy", "allkeys-lru"]);
     let url = format!("redis://127.0.0.1:{}/", server.port());
     let (receiver, lines) = receiver(&url, &[]);
-    let log = &lines.before;
-    assert!(log.contains("WARN") && log.contains("allkeys-lru"), "{log}");
+    let warning = lines.stderr.wait_for("allkeys-lru");
+    assert!(warning.contains("WARN"), "{warning}");
     let task = unique("task");
-    assert_taken(start(sender(&receiver, &task, &[])));
+    assert_taken(spawn(&mut sender(&receiver, &task, &[])));
     assert_eq!(events(receiver, lines).len(), 1);
+}
+
+#[test]
+fn a_receiver_is_ready_while_its_store_is_and_alive_all_the_time() {
+    let mut server = Redis::start(&[]);
+    let url = format!("redis://127.0.0.1:{}/", server.port());
+    let (receiver, lines) = receiver(&url, &[]);
+    let live = || assert_eq!(get(receiver.addr, "/healthz").0, "200");
+    let becomes = |status: &str| {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let (found, text) = get(receiver.addr, "/readyz");
+            live();
+            if found == status {
+                return text;
+            }
+            assert!(Instant::now() < end, "/readyz is {found}: {text}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    };
+    becomes("200");
+    server.kill();
+    assert!(becomes("503").contains("cannot use the store: "));
+    server.restart();
+    becomes("200");
+    assert_eq!(events(receiver, lines), [""; 0]);
 }
 
 #[test]
@@ -366,19 +416,15 @@ fn an_unknown_scheme_is_refused_with_those_that_are_known() {
         format!("mysql://voice:{PASSWORD}@127.0.0.1/db"),
         format!("{PASSWORD}@127.0.0.1"),
     ] {
-        let told = refusal(&store);
-        for known in ["memory", "sqlite:FILE", "postgres://...", "redis://..."] {
-            assert!(told.contains(known), "{told}");
-        }
+        let known = ["memory", "sqlite:FILE", "postgres://...", "redis://..."];
+        refusal(&store, &known);
     }
 }
 
 #[test]
 fn a_url_that_is_none_is_refused_without_its_password() {
-    for store in [
-        format!("postgres://voice:{PASSWORD}@[half/db"),
-        format!("redis://voice:{PASSWORD}@:port/"),
-    ] {
-        refusal(&store);
-    }
+    let store = format!("postgres://voice:{PASSWORD}@[half/db");
+    refusal(&store, &["cannot read the URL of --store"]);
+    let store = format!("redis://voice:{PASSWORD}@:port/");
+    refusal(&store, &["Redis URL"]);
 }

@@ -160,6 +160,75 @@ async fn an_idle_slot_keeps_its_fence_for_an_hour() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn every_capacity_and_every_span_is_taken() {
+    for capacity in [0, 1, 2, 6_784, 6_785, 1 << 32, usize::MAX - 1, usize::MAX] {
+        let store = MemoryStore::with_capacity(capacity);
+        let spans = [
+            Duration::ZERO,
+            Duration::from_nanos(1),
+            LEASE,
+            Duration::MAX,
+        ];
+        for (number, lease) in (0..).zip(spans) {
+            for retain in spans {
+                let (slot, owner) = (slot(number), owner(number));
+                let Ok(Claim::Granted(held)) = store.claim(&slot, owner, lease).await else {
+                    panic!("capacity {capacity}, {lease:?}");
+                };
+                let renewed = store.renew(&slot, &held, lease).await;
+                assert_eq!(renewed, Ok(Settled::Applied));
+                let settled = store.commit(&slot, &held, &Record::EMPTY, retain).await;
+                assert_eq!(settled, Ok(Settled::Applied));
+                let kept = store.peek(&slot).await.unwrap();
+                assert_eq!(kept.is_some(), retain > Duration::ZERO, "{retain:?}");
+                advance(LEASE).await;
+            }
+        }
+        // The last span was for ever.
+        advance(Duration::from_secs(10 * 365 * 24 * 3600)).await;
+        assert!(is_done(&store, 3).await, "capacity {capacity}");
+        assert!(store.len() <= capacity.max(1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_of_many_shards_takes_as_many_slots_as_were_asked_for_and_drops_the_first_to_end() {
+    let count = 30_000;
+    let store = MemoryStore::with_capacity(30_000);
+    let retain = |number: u64| DAY + Duration::from_secs(number * 7919 % count);
+    for number in 0..count {
+        done(&store, number, retain(number)).await;
+    }
+    assert_eq!(store.len(), 30_000);
+    for newcomer in count..count + 300 {
+        hold(&store, newcomer).await;
+    }
+    assert_eq!(store.len(), 30_000);
+    for number in 0..count {
+        let is_first = retain(number) < DAY + Duration::from_secs(300);
+        assert_eq!(is_done(&store, number).await, !is_first, "slot {number}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_abandoned_for_an_hour_makes_room_wherever_it_is() {
+    let store = MemoryStore::with_capacity(20_000);
+    let _first = hold(&store, 0).await;
+    advance(LEASE).await;
+    for number in 1..20_000 {
+        hold(&store, number).await;
+    }
+    let newcomer = slot(1 << 40);
+    let refused = store.claim(&newcomer, owner(9), LEASE).await;
+    assert_eq!(refused, Err(StoreFull));
+    advance(KEEP_FENCE - LEASE).await;
+    let claim = store.claim(&newcomer, owner(9), LEASE).await;
+    assert!(matches!(claim, Ok(Claim::Granted(_))), "{claim:?}");
+    let refused = store.claim(&slot(1 << 41), owner(9), LEASE).await;
+    assert_eq!(refused, Err(StoreFull));
+}
+
 /// What the laws say about one slot, written down without any thought of speed.
 #[derive(Clone, Copy)]
 enum Model {

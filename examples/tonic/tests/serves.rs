@@ -1,8 +1,6 @@
-use std::process::Command;
-
 use harness::{
-    Callback, KEY, post_to,
-    program::{From, Server},
+    Callback, post_to,
+    program::{From, Server, program},
 };
 use http::StatusCode;
 use tonic_health::pb::{
@@ -11,9 +9,8 @@ use tonic_health::pb::{
 
 #[tokio::test]
 async fn it_serves_grpc_and_callbacks_on_one_port() {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_tonic"));
-    program.arg("127.0.0.1:0").env("SUNO_WEBHOOK_HMAC_KEY", KEY);
-    let (server, _lines) = Server::start(&mut program, From::Stdout);
+    let mut tonic = program(env!("CARGO_BIN_EXE_tonic"));
+    let (server, _lines) = Server::start(tonic.arg("127.0.0.1:0"), From::Stdout);
     let channel = tonic::transport::Endpoint::new(format!("http://{}", server.addr))
         .unwrap()
         .connect()

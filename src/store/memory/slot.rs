@@ -2,28 +2,47 @@
 
 use std::time::Duration;
 
-use super::{Claim, Held, KEEP_FENCE, MAX_LEASE, Owner, Record, SlotKey, Tick};
+use super::{Claim, Held, MAX_LEASE, Owner, Record, SlotKey, slab::Place, tick::Tick};
 
 pub(super) struct Slot {
     pub(super) key: SlotKey,
     owner: Owner,
     fence: i64,
-    /// When its one valid entry in the queues is due: for a done slot, when its retention ends.
-    pub(super) due: Tick,
+    /// Of a done slot the end of its retention, of any other its last change.
+    pub(super) at: Tick,
     state: State,
 }
 
+/// Millions of these are what the store's memory goes to.
+const _: () = assert!(size_of::<Slot>() <= 112);
+
 enum State {
+    /// Nobody's; links the places that can be used again.
+    Vacant(Option<Place>),
     Open(Open),
     Done(Kept),
 }
 
 /// A slot that is held or was released.
-pub(super) struct Open {
+struct Open {
     /// When its lease ends; `None` once it was released.
-    pub(super) until: Option<Tick>,
-    pub(super) changed: Tick,
+    until: Option<Tick>,
     attempt: u32,
+    links: Links,
+}
+
+/// Its neighbours in the queue of the held or of the released slots.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Links {
+    pub(super) before: Option<Place>,
+    pub(super) after: Option<Place>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    Held,
+    Released,
+    Done,
 }
 
 /// A record in no more memory than it needs.
@@ -33,55 +52,70 @@ enum Kept {
 }
 
 impl Slot {
-    pub(super) fn first(key: SlotKey, owner: Owner, until: Tick, now: Tick) -> Self {
+    /// A slot that nobody has acquired yet.
+    pub(super) fn new(key: SlotKey) -> Self {
         Self {
             key,
-            owner,
-            fence: 1,
-            due: now.plus(KEEP_FENCE),
-            state: State::Open(Open::new(until, now, 1)),
+            owner: Owner::from([0; 16]),
+            fence: 0,
+            at: Tick::from_nanos(0),
+            state: State::Vacant(None),
         }
     }
 
-    pub(super) fn claim(&mut self, owner: Owner, until: Tick, now: Tick) -> Claim {
-        match &mut self.state {
-            State::Done(kept) if self.due > now => return Claim::Done(kept.to_record()),
-            State::Done(_) => {
-                self.due = now.plus(KEEP_FENCE);
-                self.acquire(owner, Open::new(until, now, 1));
-            }
-            State::Open(open) if open.until.is_some() && self.owner == owner => {
-                *open = Open::new(until, now, open.attempt);
-            }
+    pub(super) fn vacant(next: Option<Place>) -> Self {
+        let state = State::Vacant(next);
+        Self {
+            state,
+            ..Self::new(SlotKey::ZERO)
+        }
+    }
+
+    pub(super) fn next_vacant(&self) -> Option<Place> {
+        match self.state {
+            State::Vacant(next) => next,
+            _ => None,
+        }
+    }
+
+    /// Why `owner` cannot have it now, if so.
+    pub(super) fn refusal(&self, owner: Owner, now: Tick) -> Option<Claim> {
+        match &self.state {
+            State::Vacant(_) => None,
+            State::Done(_) => self.record(now).map(Claim::Done),
             State::Open(open) => {
-                if let Some(remaining) = open.lease_left(now) {
-                    return Claim::InFlight { remaining };
-                }
-                let attempt = open.attempt.saturating_add(1);
-                self.acquire(owner, Open::new(until, now, attempt));
+                let remaining = open.lease_left(now)?;
+                (self.owner != owner).then_some(Claim::InFlight { remaining })
             }
         }
-        Claim::Granted(self.granted())
     }
 
-    fn acquire(&mut self, owner: Owner, open: Open) {
-        self.owner = owner;
-        self.fence = self.fence.saturating_add(1);
-        self.state = State::Open(open);
-    }
-
-    fn granted(&self) -> Held {
+    /// Gives it to `owner`, who keeps fence and attempt where it is the holder already.
+    pub(super) fn acquire(&mut self, owner: Owner, until: Tick, now: Tick) -> Held {
         let attempt = match &self.state {
-            State::Open(open) => open.attempt,
-            State::Done(_) => 1,
+            State::Open(open) if open.until.is_some() && self.owner == owner => open.attempt,
+            state => {
+                let before = match state {
+                    State::Open(open) => open.attempt,
+                    State::Vacant(_) | State::Done(_) => 0,
+                };
+                self.owner = owner;
+                self.fence = self.fence.saturating_add(1);
+                before.saturating_add(1)
+            }
         };
-        Held::new(self.owner, self.fence, attempt)
+        self.at = now;
+        self.state = State::Open(Open {
+            until: Some(until),
+            attempt,
+            links: Links::default(),
+        });
+        Held::new(owner, self.fence, attempt)
     }
 
-    /// The slot, if `held` holds it.
-    pub(super) fn held(&mut self, held: &Held) -> Option<&mut Open> {
-        let is_of = self.is_of(held);
-        self.open().filter(|open| is_of && open.until.is_some())
+    /// Whether `held` holds it, with a lease that may have ended.
+    pub(super) fn is_held_by(&self, held: &Held) -> bool {
+        self.standing() == Some(Standing::Held) && self.is_of(held)
     }
 
     /// Whether `held` was the last to acquire it.
@@ -89,48 +123,53 @@ impl Slot {
         self.owner == held.owner() && self.fence == held.fence()
     }
 
-    pub(super) fn finish(&mut self, record: &Record, until: Tick) {
-        self.due = until;
-        self.state = State::Done(Kept::of(record));
-    }
-
-    pub(super) fn open(&mut self) -> Option<&mut Open> {
-        match &mut self.state {
-            State::Open(open) => Some(open),
-            State::Done(_) => None,
+    /// Sets the end of the lease of an open slot, or releases it.
+    pub(super) fn lease(&mut self, until: Option<Tick>, now: Tick) {
+        if let State::Open(open) = &mut self.state {
+            open.until = until;
+            self.at = now;
         }
     }
 
-    pub(super) fn is_open(&self) -> bool {
-        matches!(self.state, State::Open(_))
+    pub(super) fn finish(&mut self, record: &Record, until: Tick) {
+        self.at = until;
+        self.state = State::Done(Kept::of(record));
     }
 
-    pub(super) fn is_done(&self) -> bool {
-        !self.is_open()
-    }
-
-    pub(super) fn is_released(&self) -> bool {
-        matches!(self.state, State::Open(Open { until: None, .. }))
+    pub(super) fn standing(&self) -> Option<Standing> {
+        match &self.state {
+            State::Vacant(_) => None,
+            State::Open(open) if open.until.is_some() => Some(Standing::Held),
+            State::Open(_) => Some(Standing::Released),
+            State::Done(_) => Some(Standing::Done),
+        }
     }
 
     /// What it remembers, if it is done.
     pub(super) fn record(&self, now: Tick) -> Option<Record> {
         match &self.state {
-            State::Done(kept) if self.due > now => Some(kept.to_record()),
+            State::Done(kept) if self.at > now => Some(kept.to_record()),
+            _ => None,
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn after(&self) -> Option<Place> {
+        match &self.state {
+            State::Open(open) => open.links.after,
+            _ => None,
+        }
+    }
+
+    pub(super) fn links(&mut self) -> Option<&mut Links> {
+        match &mut self.state {
+            State::Open(open) => Some(&mut open.links),
             _ => None,
         }
     }
 }
 
 impl Open {
-    fn new(until: Tick, now: Tick, attempt: u32) -> Self {
-        Self {
-            until: Some(until),
-            changed: now,
-            attempt,
-        }
-    }
-
     /// How long it is still held; a lease that ends absurdly late counts as ended.
     fn lease_left(&self, now: Tick) -> Option<Duration> {
         let until = self.until?;

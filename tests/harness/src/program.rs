@@ -1,10 +1,13 @@
 //! The examples as programs, for tests that run them over real sockets.
 
 use std::{
-    io::{BufRead, BufReader, Read},
-    net::SocketAddr,
+    ffi::OsStr,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
     path::PathBuf,
-    process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{Arc, Condvar, Mutex},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -12,20 +15,37 @@ use http::Uri;
 
 use crate::KEY;
 
-/// The program that cargo built beside this test.
+/// How long anything may take that must come: far beyond need, on a machine that is busy too.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The example that cargo built beside this test.
 pub fn example(name: &str) -> Command {
     let mut path: PathBuf = std::env::current_exe().unwrap();
     path.pop(); // this test
     path.pop(); // deps
-    let mut command = Command::new(path.join("examples").join(name));
+    program(path.join("examples").join(name))
+}
+
+/// A program that ends with the thread that starts it, so that a test which is killed leaves
+/// nothing behind.
+pub fn program(path: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(path);
     command.env("SUNO_WEBHOOK_HMAC_KEY", KEY);
     command.env_remove("SUNO_WEBHOOK_HMAC_KEY_PREVIOUS");
     command.env_remove("RUST_LOG");
+    command.stdin(Stdio::null());
     command
 }
 
 pub fn output(command: &mut Command) -> Output {
-    command.output().expect("the example was built")
+    command.output().expect("setpriv, of util-linux")
+}
+
+/// Starts a program that ends by itself.
+pub fn spawn(command: &mut Command) -> Child {
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().expect("setpriv, of util-linux")
 }
 
 /// A program that serves; killed when the test is over.
@@ -38,28 +58,18 @@ pub struct Server {
 impl Server {
     /// Waits for the line that says where it listens, on `from`.
     pub fn start(command: &mut Command, from: From) -> (Self, Lines) {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the example was built");
-        let mut lines = Lines {
-            before: String::new(),
-            stdout: BufReader::new(child.stdout.take().unwrap()),
-            stderr: BufReader::new(child.stderr.take().unwrap()),
+        let mut child = spawn(command);
+        let lines = Lines {
+            stdout: Stream::new(child.stdout.take().unwrap()),
+            stderr: Stream::new(child.stderr.take().unwrap()),
         };
-        let uri = loop {
-            let mut line = String::new();
-            let read = match from {
-                From::Stdout => lines.stdout.read_line(&mut line).unwrap(),
-                From::Stderr => lines.stderr.read_line(&mut line).unwrap(),
-            };
-            assert!(read > 0, "it ended and said {:?}", lines.before);
-            if let Some(at) = line.find("http://") {
-                break line[at..].trim().parse::<Uri>().unwrap();
-            }
-            lines.before.push_str(&line);
+        let stream = match from {
+            From::Stdout => &lines.stdout,
+            From::Stderr => &lines.stderr,
         };
+        let line = stream.wait_for("listening on http://");
+        let url = &line[line.find("http://").unwrap()..];
+        let uri: Uri = url.split([' ', ';', '\n']).next().unwrap().parse().unwrap();
         let addr = uri.authority().unwrap().as_str().parse().unwrap();
         let path = uri.path().to_owned();
         (Self { child, addr, path }, lines)
@@ -70,22 +80,19 @@ impl Server {
     }
 
     pub fn terminate(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        self.ended()
+    }
+
+    pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
-        let end = Instant::now() + Duration::from_secs(30);
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status;
-            }
-            assert!(Instant::now() < end, "SIGTERM did not end the receiver");
-            std::thread::yield_now();
-        }
+        let kill = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(kill.unwrap().success(), "kill -s {name}");
+    }
+
+    /// Waits until it has ended.
+    pub fn ended(&mut self) -> ExitStatus {
+        ended(&mut self.child).expect("it must end")
     }
 }
 
@@ -96,30 +103,112 @@ impl Drop for Server {
     }
 }
 
+/// Waits until a program has ended. `None` when it does not.
+pub fn ended(child: &mut Child) -> Option<ExitStatus> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let status = child.try_wait().unwrap();
+        if status.is_some() || Instant::now() > end {
+            return status;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
 pub enum From {
     Stdout,
     Stderr,
 }
 
+/// What a program says.
 pub struct Lines {
-    /// What came before the line that says where it listens.
-    pub before: String,
-    pub stdout: BufReader<ChildStdout>,
-    pub stderr: BufReader<ChildStderr>,
+    pub stdout: Stream,
+    pub stderr: Stream,
 }
 
 impl Lines {
+    /// The next event that the receiver hands over.
     pub fn next_event(&mut self) -> serde_json::Value {
-        let mut line = String::new();
-        self.stdout.read_line(&mut line).unwrap();
+        let line = self.stdout.next_line();
         serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON line: {line:?}"))
     }
 
-    pub fn rest(mut self) -> (String, String) {
-        let (mut out, mut err) = (String::new(), String::new());
-        self.stdout.read_to_string(&mut out).unwrap();
-        self.stderr.read_to_string(&mut err).unwrap();
-        (out, err)
+    /// What it said on stdout and was not read, and all that it said on stderr. Waits for its end.
+    pub fn rest(self) -> (String, String) {
+        let out = self.stdout.whole();
+        (out[self.stdout.read..].to_owned(), self.stderr.whole())
+    }
+}
+
+/// Read as it comes, so that no program ever waits for its reader.
+pub struct Stream {
+    said: Arc<(Mutex<Said>, Condvar)>,
+    /// How much [`Stream::next_line`] has given.
+    read: usize,
+}
+
+#[derive(Default)]
+struct Said {
+    text: String,
+    is_over: bool,
+}
+
+impl Stream {
+    pub fn new(stream: impl Read + Send + 'static) -> Self {
+        let said = Arc::<(Mutex<Said>, Condvar)>::default();
+        let (writer, mut stream) = (Arc::clone(&said), BufReader::new(stream));
+        thread::spawn(move || {
+            loop {
+                let mut line = Vec::new();
+                let read = stream.read_until(b'\n', &mut line).unwrap_or(0);
+                let mut said = writer.0.lock().unwrap();
+                said.text.push_str(&String::from_utf8_lossy(&line));
+                said.is_over = read == 0;
+                writer.1.notify_all();
+                if read == 0 {
+                    return;
+                }
+            }
+        });
+        Self { said, read: 0 }
+    }
+
+    /// The first line with `text` in it, as soon as it is there.
+    pub fn wait_for(&self, text: &str) -> String {
+        self.wait(text, |said| {
+            let line = said.text.lines().find(|line| line.contains(text));
+            line.map(Into::into)
+        })
+    }
+
+    /// The first line that was not given yet.
+    pub fn next_line(&mut self) -> String {
+        let read = self.read;
+        let line = self.wait("another line", |said| {
+            let rest = &said.text[read..];
+            rest.find('\n').map(|end| rest[..=end].to_owned())
+        });
+        self.read += line.len();
+        line
+    }
+
+    /// Everything, when there is no more to come.
+    pub fn whole(&self) -> String {
+        self.wait("its end", |said| said.is_over.then(|| said.text.clone()))
+    }
+
+    fn wait<T>(&self, what: &str, find: impl Fn(&Said) -> Option<T>) -> T {
+        let end = Instant::now() + PATIENCE;
+        let mut said = self.said.0.lock().unwrap();
+        loop {
+            if let Some(found) = find(&said) {
+                return found;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            let over = said.is_over || left.is_zero();
+            assert!(!over, "{what:?} never came, but {:?}", said.text);
+            said = self.said.1.wait_timeout(said, left).unwrap().0;
+        }
     }
 }
 
@@ -131,10 +220,26 @@ pub fn receiver(arguments: &[&str]) -> (Server, Lines) {
 
 pub fn send(server: &Server, arguments: &[&str]) -> (bool, String) {
     let mut command = example("send");
-    command
-        .args(["--to", &server.url(), "--backoff", "0.05"])
-        .args(arguments);
-    let output = output(&mut command);
+    command.args(["--to", &server.url(), "--backoff", "0.05"]);
+    let output = output(command.args(arguments));
     let text = String::from_utf8(output.stdout).unwrap();
     (output.status.success(), text)
+}
+
+/// A request over a connection of its own; status and text.
+pub fn get(addr: SocketAddr, path: &str) -> (String, String) {
+    let mut peer = TcpStream::connect(addr).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: receiver\r\nConnection: close\r\n\r\n");
+    peer.write_all(request.as_bytes()).unwrap();
+    answer(peer)
+}
+
+/// What came back on a connection that is closed behind it.
+pub fn answer(mut peer: TcpStream) -> (String, String) {
+    peer.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut text = String::new();
+    peer.read_to_string(&mut text).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap();
+    (status.to_owned(), body.to_owned())
 }

@@ -1,222 +1,274 @@
-//! A part of the map, and how it forgets.
-
-use std::{
-    cmp::Reverse,
-    collections::{BinaryHeap, VecDeque, binary_heap::PeekMut},
-    hash::BuildHasher,
-    time::Duration,
-};
-
-use hashbrown::HashTable;
+//! A part of the store, and how it forgets.
 
 use super::{
-    Claim, Held, KEEP_FENCE, Owner, Record, Settled, SlotKey, StoreFull, Tick, slot::Slot,
+    Claim, Held, KEEP_FENCE, Owner, Record, Settled, SlotKey,
+    deadlines::{Deadlines, Due},
+    index::Index,
+    queue::Queue,
+    seed::Seed,
+    slab::{Place, Slab},
+    slot::{Slot, Standing},
+    tick::Tick,
 };
-use crate::shards::SlotHash;
 
-/// A part of the map with the queues that let it forget.
+/// Slots at fixed places, a small index to find them by, and who is to be forgotten next.
+#[derive(Default)]
 pub(super) struct Shard {
-    capacity: usize,
-    hash: SlotHash,
-    pub(super) slots: HashTable<Slot>,
-    /// Each done slot once, the one that expires first on top.
-    done: BinaryHeap<Reverse<Due>>,
-    /// Each held or released slot once, with the time to look at it again; done ones stay behind
-    /// until then or until [`Shard::forget_open`].
-    open: VecDeque<Due>,
+    index: Index,
+    slab: Slab,
+    /// Each done slot once. A slot that was claimed again after its retention had ended leaves its
+    /// old deadline behind, which is past and goes with the next sweeps.
+    done: Deadlines,
+    held: Queue,
+    released: Queue,
 }
 
-/// A time, and the hash of the slot that is due then. Two slots of one hash and one time would be
-/// due both, so a mistake between them is none.
-type Due = (Tick, u64);
+/// What a shard would give up next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Outlook {
+    /// From when on a sweep finds something, [`Tick::NEVER`] if nothing is there.
+    pub(super) expires: Tick,
+    /// The done slot that expires first.
+    pub(super) done: Option<Due>,
+    /// When that one of the released slots was released that was so the longest ago.
+    pub(super) released: Option<Tick>,
+}
+
+/// Which slot of a shard makes room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Victim {
+    Done(Due),
+    Released(Tick),
+}
 
 impl Shard {
-    /// How many expired entries one claim removes at most: more than it can add, so the store
-    /// catches up, and few enough that no request pays for all.
+    /// How many expired entries of a kind one claim removes at most: more than it can add, so the
+    /// store catches up, and few enough that no request pays for all.
     const SWEEP: usize = 4;
 
-    pub(super) fn new(capacity: usize, hash: SlotHash) -> Self {
-        Self {
-            capacity,
-            hash,
-            slots: HashTable::new(),
-            done: BinaryHeap::new(),
-            open: VecDeque::new(),
-        }
+    pub(super) fn peek(&self, hash: u64, key: &SlotKey, now: Tick) -> Option<Record> {
+        self.slab.get(self.find(hash, key)?)?.record(now)
     }
 
-    pub(super) fn peek(&self, key: &SlotKey, now: Tick) -> Option<Record> {
-        let hash = self.hash.hash_one(key);
-        self.slots.find(hash, |slot| slot.key == *key)?.record(now)
-    }
-
+    /// `None` when there is no such slot.
     pub(super) fn claim(
         &mut self,
+        hash: u64,
         key: &SlotKey,
         owner: Owner,
-        lease: Duration,
+        until: Tick,
         now: Tick,
-    ) -> Result<Claim, StoreFull> {
-        self.sweep(now);
-        let until = now.plus(lease);
-        let hash = self.hash.hash_one(key);
-        if let Some(slot) = self.slots.find_mut(hash, |slot| slot.key == *key) {
-            let was_done = slot.is_done();
-            let claim = slot.claim(owner, until, now);
-            if was_done && slot.is_open() {
-                self.open.push_back((slot.due, hash));
-            }
-            return Ok(claim);
+    ) -> Option<Claim> {
+        let place = self.find(hash, key)?;
+        let refusal = self.slab.get(place)?.refusal(owner, now);
+        if refusal.is_some() {
+            return refusal;
         }
-        self.make_room()?;
-        let slot = Slot::first(*key, owner, until, now);
-        self.open.push_back((slot.due, hash));
-        let seed = self.hash;
-        self.slots
-            .insert_unique(hash, slot, |slot| seed.hash_one(slot.key));
-        Ok(Claim::Granted(Held::new(owner, 1, 1)))
+        let held = self.change(place, |slot| slot.acquire(owner, until, now))?;
+        Some(Claim::Granted(held))
+    }
+
+    /// Adds a slot that is not there yet; `None` when the shard is as large as it can get.
+    pub(super) fn insert(
+        &mut self,
+        hash: u64,
+        key: &SlotKey,
+        owner: Owner,
+        until: Tick,
+        now: Tick,
+    ) -> Option<Claim> {
+        let mut slot = Slot::new(*key);
+        let held = slot.acquire(owner, until, now);
+        let place = self.slab.insert(slot)?;
+        self.held.push(&mut self.slab, place);
+        self.index.insert(hash, place);
+        Some(Claim::Granted(held))
     }
 
     pub(super) fn renew(
         &mut self,
+        hash: u64,
         key: &SlotKey,
         held: &Held,
-        lease: Duration,
+        until: Tick,
         now: Tick,
     ) -> Settled {
-        let Some(open) = self.get_mut(key).and_then(|slot| slot.held(held)) else {
-            return Settled::Lost;
-        };
-        open.until = Some(now.plus(lease));
-        open.changed = now;
-        Settled::Applied
+        let renewed = self.held_by(hash, key, held);
+        let renewed =
+            renewed.and_then(|place| self.change(place, |slot| slot.lease(Some(until), now)));
+        settled(renewed)
     }
 
     pub(super) fn commit(
         &mut self,
+        hash: u64,
         key: &SlotKey,
         held: &Held,
         record: &Record,
         until: Tick,
     ) -> Settled {
-        let hash = self.hash.hash_one(key);
-        let slot = self.slots.find_mut(hash, |slot| slot.key == *key);
-        let Some(slot) = slot.filter(|slot| slot.is_of(held) && !slot.is_released()) else {
-            return Settled::Lost;
+        let committed = self.find(hash, key).and_then(|place| {
+            let slot = self.slab.get(place).filter(|slot| slot.is_of(held))?;
+            match slot.standing()? {
+                Standing::Held => self.change(place, |slot| slot.finish(record, until)),
+                Standing::Done => Some(()),
+                Standing::Released => None,
+            }
+        });
+        settled(committed)
+    }
+
+    pub(super) fn release(&mut self, hash: u64, key: &SlotKey, held: &Held, now: Tick) -> Settled {
+        let released = self.held_by(hash, key, held);
+        let released = released.and_then(|place| self.change(place, |slot| slot.lease(None, now)));
+        settled(released)
+    }
+
+    /// Removes some of what has expired, and says how many slots those were.
+    pub(super) fn sweep(&mut self, seed: &Seed, now: Tick) -> usize {
+        let swept = self.sweep_done(seed, now) + self.sweep_open(seed, now);
+        if self.index.is_empty() && self.slab.is_large() {
+            *self = Self::default();
+        }
+        swept
+    }
+
+    /// Removes `victim`; false when it is no longer next.
+    pub(super) fn evict(&mut self, seed: &Seed, victim: Victim) -> bool {
+        self.drop_stale_deadlines();
+        let place = match victim {
+            Victim::Done(due) if self.done.first() == Some(due) => {
+                self.done.pop();
+                due.place()
+            }
+            Victim::Released(at) if self.first_of(&self.released) == Some(at) => {
+                self.released.first()
+            }
+            _ => None,
         };
-        if slot.is_open() {
-            let queued = (slot.due, hash);
-            slot.finish(record, until);
-            self.done.push(Reverse((until, hash)));
-            self.forget_open(queued);
-        }
-        Settled::Applied
+        place.map(|place| self.remove(seed, place)).is_some()
     }
 
-    pub(super) fn release(&mut self, key: &SlotKey, held: &Held, now: Tick) -> Settled {
-        let Some(open) = self.get_mut(key).and_then(|slot| slot.held(held)) else {
-            return Settled::Lost;
-        };
-        open.until = None;
-        open.changed = now;
-        Settled::Applied
-    }
-
-    fn get_mut(&mut self, key: &SlotKey) -> Option<&mut Slot> {
-        let hash = self.hash.hash_one(key);
-        self.slots.find_mut(hash, |slot| slot.key == *key)
-    }
-
-    /// Removes some of what has expired.
-    fn sweep(&mut self, now: Tick) {
-        for _ in 0..Self::SWEEP {
-            let ended = self.done.peek_mut().filter(|first| first.0.0 <= now);
-            let Some(Reverse(due)) = ended.map(PeekMut::pop) else {
-                break;
-            };
-            self.forget_done(due);
-        }
-        for _ in 0..Self::SWEEP {
-            let Some(due) = self.open.pop_front_if(|(at, _)| *at <= now) else {
-                break;
-            };
-            self.look_again(due, now);
+    pub(super) fn outlook(&self) -> Outlook {
+        let (done, released) = (self.done.first(), self.first_of(&self.released));
+        let open = [released, self.first_of(&self.held)];
+        let open = open.map(|changed| changed.map(|changed| changed.plus(KEEP_FENCE)));
+        let ends = [done.map(Due::at)].into_iter().chain(open);
+        Outlook {
+            expires: ends.flatten().min().unwrap_or(Tick::NEVER),
+            done,
+            released,
         }
     }
 
-    /// Forgets an open slot that was kept long enough, or queues it once more.
-    fn look_again(&mut self, (at, hash): Due, now: Tick) {
-        let is_it = |slot: &Slot| slot.due == at && slot.is_open();
-        let Ok(mut found) = self.slots.find_entry(hash, is_it) else {
+    /// When the first slot of a queue was changed.
+    fn first_of(&self, queue: &Queue) -> Option<Tick> {
+        Some(self.slab.get(queue.first()?)?.at)
+    }
+
+    fn find(&self, hash: u64, key: &SlotKey) -> Option<Place> {
+        let is_it = |place| self.slab.get(place).is_some_and(|slot| slot.key == *key);
+        self.index.find(hash, is_it)
+    }
+
+    #[cfg(test)]
+    pub(super) fn has(&self, hash: u64, key: &SlotKey) -> bool {
+        self.find(hash, key).is_some()
+    }
+
+    fn held_by(&self, hash: u64, key: &SlotKey, held: &Held) -> Option<Place> {
+        let place = self.find(hash, key)?;
+        self.slab.get(place)?.is_held_by(held).then_some(place)
+    }
+
+    /// Changes a slot, and puts it where it then belongs, as the last.
+    fn change<T>(&mut self, place: Place, change: impl FnOnce(&mut Slot) -> T) -> Option<T> {
+        self.dequeue(place);
+        let slot = self.slab.get_mut(place)?;
+        let changed = change(slot);
+        let at = slot.at;
+        match slot.standing()? {
+            Standing::Held => self.held.push(&mut self.slab, place),
+            Standing::Released => self.released.push(&mut self.slab, place),
+            Standing::Done => self.done.push(Due::new(at, place)),
+        }
+        Some(changed)
+    }
+
+    fn dequeue(&mut self, place: Place) {
+        match self.slab.get(place).and_then(Slot::standing) {
+            Some(Standing::Held) => self.held.remove(&mut self.slab, place),
+            Some(Standing::Released) => self.released.remove(&mut self.slab, place),
+            Some(Standing::Done) | None => {}
+        }
+    }
+
+    fn remove(&mut self, seed: &Seed, place: Place) {
+        let Some(slot) = self.slab.get(place) else {
             return;
         };
-        let slot = found.get_mut();
-        let keep = slot.open().map(|open| open.changed.plus(KEEP_FENCE));
-        match keep.filter(|keep| *keep > now) {
-            Some(keep) => {
-                slot.due = keep;
-                self.open.push_back((keep, hash));
+        let hash = seed.hash(&slot.key);
+        self.index.remove(hash, place);
+        self.dequeue(place);
+        self.slab.remove(place);
+    }
+
+    fn sweep_done(&mut self, seed: &Seed, now: Tick) -> usize {
+        let mut swept = 0;
+        for _ in 0..Self::SWEEP {
+            let Some(due) = self.done.first().filter(|due| due.at() <= now) else {
+                break;
+            };
+            if let Some(place) = self.due_slot(due) {
+                self.remove(seed, place);
+                swept += 1;
             }
-            None => drop(found.remove()),
+            self.done.pop();
         }
+        swept
     }
 
-    fn make_room(&mut self) -> Result<(), StoreFull> {
-        if self.slots.len() < self.capacity || self.evict_done() || self.evict_released() {
-            return Ok(());
-        }
-        Err(StoreFull)
-    }
-
-    /// Removes the done slot that expires first; false when there is none.
-    fn evict_done(&mut self) -> bool {
-        while let Some(Reverse(due)) = self.done.pop() {
-            if self.forget_done(due) {
-                return true;
+    fn sweep_open(&mut self, seed: &Seed, now: Tick) -> usize {
+        let mut swept = 0;
+        for _ in 0..Self::SWEEP {
+            let ended = [self.held.first(), self.released.first()];
+            let ended = ended.map(|first| first.filter(|place| self.is_forgotten(*place, now)));
+            if ended == [None, None] {
+                break;
+            }
+            for place in ended.into_iter().flatten() {
+                self.remove(seed, place);
+                swept += 1;
             }
         }
-        false
+        swept
     }
 
-    /// Removes a done slot, unless it was claimed again after its retention had ended.
-    fn forget_done(&mut self, (at, hash): Due) -> bool {
-        let is_it = |slot: &Slot| slot.due == at && slot.is_done();
-        let found = self.slots.find_entry(hash, is_it);
-        found.map(|found| drop(found.remove())).is_ok()
+    fn is_forgotten(&self, place: Place, now: Tick) -> bool {
+        let slot = self.slab.get(place);
+        slot.is_some_and(|slot| slot.at.plus(KEEP_FENCE) <= now)
     }
 
-    fn evict_released(&mut self) -> bool {
-        let slots = &self.slots;
-        let is_released = |(at, hash): &Due| {
-            let is_it = |slot: &Slot| slot.due == *at && slot.is_released();
-            slots.find(*hash, is_it).is_some()
-        };
-        let Some(place) = self.open.iter().position(is_released) else {
-            return false;
-        };
-        let Some((at, hash)) = self.open.remove(place) else {
-            return false;
-        };
-        let is_it = |slot: &Slot| slot.due == at && slot.is_released();
-        let found = self.slots.find_entry(hash, is_it);
-        found.map(|found| drop(found.remove())).is_ok()
+    /// The done slot that `due` speaks of, unless it was claimed since.
+    fn due_slot(&self, due: Due) -> Option<Place> {
+        let place = due.place()?;
+        let slot = self.slab.get(place)?;
+        let is_done = slot.standing() == Some(Standing::Done);
+        (is_done && Due::new(slot.at, place) == due).then_some(place)
     }
 
-    /// Takes a slot that is no longer open out of the queue: at once where it came last, which is
-    /// the rule, otherwise together with others, so that the queue stays shorter than twice the
-    /// slots at a cost that spreads to nothing.
-    fn forget_open(&mut self, queued: Due) {
-        if self.open.pop_back_if(|last| *last == queued).is_some() {
-            return;
-        }
-        if self.open.len() > 2 * self.slots.len() + 64 {
-            let slots = &self.slots;
-            self.open.retain(|(at, hash)| {
-                let is_it = |slot: &Slot| slot.due == *at && slot.is_open();
-                slots.find(*hash, is_it).is_some()
-            });
+    fn drop_stale_deadlines(&mut self) {
+        while let Some(due) = self.done.first() {
+            if self.due_slot(due).is_some() {
+                break;
+            }
+            self.done.pop();
         }
     }
+}
+
+fn settled(changed: Option<()>) -> Settled {
+    changed.map_or(Settled::Lost, |()| Settled::Applied)
 }
 
 #[cfg(test)]

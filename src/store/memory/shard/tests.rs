@@ -1,121 +1,147 @@
-use std::collections::HashMap;
+use std::time::Duration;
 
 use super::*;
-use crate::{random, shards::Shards};
+use crate::random;
 
 const LEASE: Duration = Duration::from_secs(5);
 
 fn key(number: u32) -> SlotKey {
     let mut bytes = [0; 32];
-    bytes[..4].copy_from_slice(&number.wrapping_mul(0x9E37_79B9).to_be_bytes());
     bytes[28..].copy_from_slice(&number.to_be_bytes());
     SlotKey::from(bytes)
 }
 
-fn shard(capacity: usize) -> Shard {
-    let mut hash = None;
-    let _ = Shards::new(1, |seeded| hash = Some(seeded));
-    Shard::new(capacity, hash.unwrap())
+/// A shard outside a store, with the secret that its callers have.
+struct Lone {
+    seed: Seed,
+    shard: Shard,
 }
 
-fn claim(shard: &mut Shard, key: &SlotKey, now: Tick) -> Held {
-    match shard.claim(key, random::owner(), LEASE, now) {
-        Ok(Claim::Granted(held)) => held,
-        other => panic!("{other:?}"),
+impl Lone {
+    fn new() -> Self {
+        let (seed, shard) = (Seed::random(), Shard::default());
+        Self { seed, shard }
+    }
+
+    /// As the store does it.
+    fn claim(&mut self, key: &SlotKey, now: Tick) -> Option<Held> {
+        let hash = self.seed.hash(key);
+        let (owner, until) = (random::owner(), now.plus(LEASE));
+        let known = self.shard.claim(hash, key, owner, until, now);
+        let claim = known.or_else(|| self.shard.insert(hash, key, owner, until, now));
+        match claim {
+            Some(Claim::Granted(held)) => Some(held),
+            _ => None,
+        }
+    }
+
+    fn commit(&mut self, key: &SlotKey, held: &Held, until: Tick) -> Settled {
+        let hash = self.seed.hash(key);
+        self.shard.commit(hash, key, held, &Record::EMPTY, until)
+    }
+
+    fn peek(&self, key: &SlotKey, now: Tick) -> Option<Record> {
+        self.shard.peek(self.seed.hash(key), key, now)
+    }
+
+    fn sweep(&mut self, now: Tick) -> usize {
+        self.shard.sweep(&self.seed, now)
     }
 }
 
-#[test]
-fn the_queues_stay_in_proportion_to_the_slots() {
-    let mut shard = shard(100);
-    let mut now = Tick(0);
-    for round in 0..200_000 {
-        now = now.plus(Duration::from_millis(20));
-        let key = key(round % 337);
-        let Ok(Claim::Granted(held)) = shard.claim(&key, random::owner(), LEASE, now) else {
-            continue;
-        };
-        let settled = match round % 3 {
-            0 => shard.release(&key, &held, now),
-            1 => shard.commit(&key, &held, &Record::EMPTY, now.plus(LEASE)),
-            _ => shard.commit(
-                &key,
-                &held,
-                &Record::EMPTY,
-                now.plus(Duration::from_millis(50)),
-            ),
-        };
-        assert_eq!(settled, Settled::Applied);
-        let slots = shard.slots.len();
-        assert!(slots <= 100, "round {round}: {slots} slots");
-        let open = shard.open.len();
-        assert!(
-            open <= 2 * slots + 65,
-            "round {round}: {open} open for {slots}"
-        );
-        let done = shard.done.len();
-        assert!(
-            done <= 2 * slots + 65,
-            "round {round}: {done} done for {slots}"
-        );
-    }
+fn queued(shard: &Shard) -> usize {
+    let count = |queue: &Queue| {
+        let next = |place: &Place| shard.slab.get(*place).and_then(Slot::after);
+        std::iter::successors(queue.first(), next).count()
+    };
+    count(&shard.held) + count(&shard.released) + shard.done.len()
 }
 
 #[test]
-fn every_open_slot_is_queued_once() {
+fn every_slot_waits_to_be_forgotten_once() {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
-    let mut shard = shard(64);
-    let mut now = Tick(0);
-    let mut held = HashMap::new();
-    for _ in 0..20_000 {
+    let mut lone = Lone::new();
+    let mut now = Tick::from_nanos(0);
+    let mut held = [None; 96];
+    for round in 0..50_000 {
         now = now.plus(Duration::from_secs(random.u64(0..120)));
-        let key = key(random.u32(0..96));
-        match random.u8(0..4) {
-            0 | 1 => {
-                let owner = crate::random::owner();
-                if let Ok(Claim::Granted(mine)) = shard.claim(&key, owner, LEASE, now) {
-                    held.insert(key, mine);
-                }
-            }
-            2 => {
+        lone.sweep(now);
+        let number = random.u32(0..96);
+        let (key, mine) = (key(number), &mut held[number as usize]);
+        let hash = lone.seed.hash(&key);
+        match (random.u8(0..5), mine.as_ref()) {
+            (0 | 1, _) | (_, None) => *mine = lone.claim(&key, now).or(*mine),
+            (2, Some(mine)) => {
                 let until = now.plus(Duration::from_secs(random.u64(1..4000)));
-                if let Some(mine) = held.get(&key) {
-                    let _ = shard.commit(&key, mine, &Record::EMPTY, until);
-                }
+                let _ = lone.commit(&key, mine, until);
             }
-            _ => {
-                if let Some(mine) = held.get(&key) {
-                    let _ = shard.release(&key, mine, now);
-                }
-            }
+            (3, Some(mine)) => drop(lone.shard.renew(hash, &key, mine, now.plus(LEASE), now)),
+            (_, Some(mine)) => drop(lone.shard.release(hash, &key, mine, now)),
         }
-        for slot in &shard.slots {
-            let due = (slot.due, shard.hash.hash_one(slot.key));
-            let queued = match slot.is_open() {
-                true => shard.open.contains(&due),
-                false => shard.done.iter().any(|Reverse(entry)| *entry == due),
-            };
-            assert!(queued, "{:?} would stay for ever", slot.key);
-        }
+        // Slots that were claimed again leave a deadline behind until it is swept, which the next
+        // claims do.
+        let (slots, queued) = (lone.shard.index.len(), queued(&lone.shard));
+        assert!(queued >= slots, "round {round}: {queued} queued of {slots}");
+        assert!(
+            queued <= slots + 8,
+            "round {round}: {queued} queued of {slots}"
+        );
     }
+    for _ in 0..100 {
+        lone.sweep(now.plus(2 * KEEP_FENCE));
+    }
+    assert_eq!((lone.shard.index.len(), queued(&lone.shard)), (0, 0));
 }
 
 #[test]
 fn a_sweep_removes_nothing_before_its_time() {
-    let mut shard = shard(100);
-    let (start, later) = (Tick(0), Tick::from(Duration::from_secs(2)));
+    let mut lone = Lone::new();
+    let (start, later) = (Tick::from_nanos(0), Tick::from_millis(2000));
     for number in 0..=5 {
         let retain = if number == 0 { 3600 } else { 1 };
-        let key = SlotKey::from([number; 32]);
-        let held = claim(&mut shard, &key, start);
+        let held = lone.claim(&key(number), start).unwrap();
         let until = start.plus(Duration::from_secs(retain));
-        let _ = shard.commit(&key, &held, &Record::EMPTY, until);
+        assert_eq!(lone.commit(&key(number), &held, until), Settled::Applied);
     }
-    // Its sweep removes four of five, so this one is claimed before its entry was swept.
-    claim(&mut shard, &SlotKey::from([5; 32]), later);
-    claim(&mut shard, &SlotKey::from([99; 32]), later);
-    let kept = shard.peek(&SlotKey::from([0; 32]), later);
+    assert_eq!(lone.sweep(Tick::from_millis(999)), 0);
+    assert_eq!(lone.sweep(later), 4);
+    // Expired and not yet swept, so its deadline is left behind.
+    let last = (1..=5).find(|number| {
+        lone.shard
+            .find(lone.seed.hash(&key(*number)), &key(*number))
+            .is_some()
+    });
+    lone.claim(&key(last.unwrap()), later).unwrap();
+    assert_eq!(lone.sweep(later), 0);
+    let kept = lone.peek(&key(0), later);
+    assert_eq!(kept, Some(Record::EMPTY));
+    assert_eq!(lone.shard.index.len(), 2);
+}
+
+#[test]
+fn a_shard_that_was_emptied_gives_its_memory_back() {
+    let mut lone = Lone::new();
+    let start = Tick::from_nanos(0);
+    for number in 0..1000 {
+        lone.claim(&key(number), start).unwrap();
+    }
+    assert!(lone.shard.slab.is_large());
+    for _ in 0..250 {
+        lone.sweep(start.plus(KEEP_FENCE));
+    }
+    assert!(!lone.shard.slab.is_large());
+    assert_eq!(lone.shard.index.capacity(), 0);
+}
+
+#[test]
+fn for_ever_never_expires() {
+    let mut lone = Lone::new();
+    let held = lone.claim(&key(1), Tick::from_nanos(0)).unwrap();
+    assert_eq!(lone.commit(&key(1), &held, Tick::NEVER), Settled::Applied);
+    let end = Tick::from_nanos(u64::MAX - 1);
+    assert_eq!(lone.sweep(end), 0);
+    let kept = lone.peek(&key(1), end);
     assert_eq!(kept, Some(Record::EMPTY));
 }

@@ -171,10 +171,11 @@ async fn open_questions_are_bounded_and_others_wait_for_their_turn() {
 #[tokio::test(start_paused = true)]
 async fn pending_tasks_leave_places_to_those_that_were_not_asked_about() {
     let limits = Limits {
-        questions: 4,
+        questions: 8,
         ..Limits::default()
     };
-    // Every answer takes its time, so that places are what is scarce.
+    // Every answer takes a second of the four, so that places are what is scarce: the genuine ones
+    // need three seconds with six places and then eight, and all four if they start with none.
     let pending = Says::PENDING.after(ms(1_000));
     let it = Setup::with([pending], StatusCode::OK, |layer| {
         layer.limits(limits).unconfirmed(Unconfirmed::Refuse)
@@ -192,7 +193,7 @@ async fn pending_tasks_leave_places_to_those_that_were_not_asked_about() {
     }
     let flooding = flood(&it);
     it.provider.says(Says::Voice("voice").after(ms(1_000)));
-    let genuine: Vec<_> = (0..6)
+    let genuine: Vec<_> = (0..20)
         .map(|n| it.spawn(&Callback::success(&format!("genuine-{n}"), "voice")))
         .collect();
     for request in genuine {

@@ -51,7 +51,8 @@ impl<D: DedupStore> Pipeline<D> {
         if let Some(record) = self.twins.handled(slot) {
             return Ok(Some(record));
         }
-        let peeked = self.store("peek", deadline, || self.store.peek(slot)).await;
+        let peek = || self.store.peek(slot);
+        let peeked = self.patiently("peek", deadline, peek).await;
         peeked.ok_or(Answer::Refused(Rejection::StoreUnavailable))
     }
 

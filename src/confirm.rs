@@ -6,10 +6,10 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::{
     event::{CallbackKind, Meaning, TaskId, VoiceEvent},
+    limits::Limits,
     questions::Questions,
     reconcile::Watchlist,
     timer::by,
-    times::Limits,
 };
 
 /// Says what is true, given what a callback claims.

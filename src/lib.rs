@@ -30,8 +30,11 @@ mod extract;
 mod future;
 mod gate;
 mod handle;
+mod heir;
 mod keep;
 mod layer;
+mod lease;
+mod limits;
 mod milestone;
 mod operation;
 mod panic;
@@ -42,6 +45,7 @@ pub mod reconcile;
 mod rejection;
 mod reply;
 mod service;
+mod settle;
 mod shards;
 mod signature;
 pub mod store;
@@ -67,13 +71,14 @@ pub use self::{
     future::ResponseFuture,
     gate::{SIGNATURE_HEADER, TIMESTAMP_HEADER},
     layer::SunoCallbackLayer,
+    limits::{InvalidLimits, Limits},
     reconcile::Reconciler,
     rejection::Rejection,
     reply::{Disposition, ResponseBody},
     service::SunoCallbackService,
     signature::{EmptyKey, SigningKey, UrlSecret, WeakSecret},
     store::{AnyStore, DedupStore, MemoryStore},
-    times::{InvalidTimes, Limits, Times},
+    times::{InvalidTimes, Times},
 };
 
 #[cfg(feature = "client")]

@@ -20,10 +20,10 @@ use tokio::{
 use crate::{
     confirm::{Confirmation, ErasedConfirm},
     event::{CallbackKind, TaskId, VoiceEvent},
+    limits::Limits,
     panic::Guarded,
     tally::Tally,
     timer::by,
-    times::Limits,
 };
 
 pub(crate) struct Questions(Arc<Shared>);

@@ -13,9 +13,9 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
+    limits::Limits,
     shards::{Shards, SlotHash},
     store::{Record, SlotKey},
-    times::Limits,
 };
 
 /// Who handles which slot. The first request of a slot leads: it alone talks to the store.
@@ -116,13 +116,23 @@ impl Twins {
             let mut slots = self.slots.lock(slot);
             match stays {
                 Some(running) => slots.insert(*slot, running),
-                None => slots.remove(slot),
+                None => take(&mut slots, slot),
             }
         };
         if let Some(Running::Led(Some(channel))) = before {
             channel.send_replace(Some(left));
         }
     }
+}
+
+/// Removes a slot. What a flood has made large becomes small again.
+fn take(slots: &mut HashMap<SlotKey, Running, SlotHash>, slot: &SlotKey) -> Option<Running> {
+    const SMALL: usize = 256;
+    let taken = slots.remove(slot);
+    if slots.capacity() > SMALL && slots.len() < slots.capacity() / 8 {
+        slots.shrink_to(SMALL.max(slots.len() * 2));
+    }
+    taken
 }
 
 impl fmt::Debug for Twins {
@@ -142,10 +152,6 @@ pub(crate) struct Lead {
 }
 
 impl Lead {
-    pub(crate) fn slot(&self) -> &SlotKey {
-        &self.slot
-    }
-
     /// The store has the record: twins are classified by it.
     pub(crate) fn done(mut self, record: Record) {
         self.twins.leave(&self.slot, Left::Done(record), None);

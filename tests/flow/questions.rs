@@ -150,7 +150,9 @@ async fn open_questions_are_bounded_and_others_wait_for_their_turn() {
         ..Limits::default()
     };
     let answer = Says::Voice("voice").after(ms(1_500));
-    let it = Setup::with([answer], StatusCode::OK, |layer| layer.limits(limits));
+    let it = Setup::with([answer], StatusCode::OK, |layer| {
+        layer.limits(limits).unwrap()
+    });
     let all: Vec<_> = (0..10)
         .map(|n| it.spawn(&Callback::success(&format!("task-{n}"), "voice")))
         .collect();
@@ -178,20 +180,20 @@ async fn pending_tasks_leave_places_to_those_that_were_not_asked_about() {
     // need three seconds with six places and then eight, and all four if they start with none.
     let pending = Says::PENDING.after(ms(1_000));
     let it = Setup::with([pending], StatusCode::OK, |layer| {
-        layer.limits(limits).unconfirmed(Unconfirmed::Refuse)
+        layer
+            .limits(limits)
+            .unwrap()
+            .unconfirmed(Unconfirmed::Refuse)
     });
-    let flood = |it: &Setup| -> Vec<_> {
-        (0..64)
-            .map(|n| it.spawn(&Callback::success(&format!("captured-{n}"), "forged")))
-            .collect()
-    };
-    // Asks about each, a few at a time, until all are known to be pending.
-    while it.provider.asked() < 64 {
-        for request in flood(&it) {
-            request.await.unwrap();
+    let captured = |n: usize| it.spawn(&Callback::success(&format!("captured-{n}"), "forged"));
+    for first in (0..64).step_by(8) {
+        for request in (first..first + 8).map(captured).collect::<Vec<_>>() {
+            let reply = request.await.unwrap();
+            assert_eq!(said(&reply), Some(Rejection::Unconfirmed));
         }
     }
-    let flooding = flood(&it);
+    sleep(secs(8)).await; // until no question is open
+    let flooding: Vec<_> = (0..64).map(captured).collect();
     it.provider.says(Says::Voice("voice").after(ms(1_000)));
     let genuine: Vec<_> = (0..20)
         .map(|n| it.spawn(&Callback::success(&format!("genuine-{n}"), "voice")))
@@ -210,7 +212,7 @@ async fn a_flood_under_one_header_pair_asks_once_a_second() {
         ..Limits::default()
     };
     let it = Setup::with([Says::PENDING], StatusCode::OK, |layer| {
-        layer.limits(limits)
+        layer.limits(limits).unwrap()
     });
     let began = Instant::now();
     let flood = (0..1_000).map(|n| it.spawn(&Callback::success("task", &format!("forged-{n}"))));
@@ -247,7 +249,7 @@ async fn those_who_wait_for_the_word_on_one_task_are_bounded() {
     };
     let slow = || Says::Voice("voice").after(secs(1));
     let it = Setup::with([Says::PENDING, slow()], StatusCode::OK, |layer| {
-        layer.limits(limits)
+        layer.limits(limits).unwrap()
     });
     // They wait through two questions and a pause.
     let flood = (0..100).map(|n| Callback::success("task", &format!("voice-{n}")));
@@ -266,7 +268,7 @@ async fn those_who_wait_for_any_word_are_bounded() {
     let it = Setup::with(
         [Says::Voice("voice").after(secs(1))],
         StatusCode::OK,
-        |layer| layer.limits(limits),
+        |layer| layer.limits(limits).unwrap(),
     );
     let tasks = || (0..30).map(|n| Callback::success(&format!("task-{n}"), "voice"));
     assert_eq!(crowd(&it, tasks()).await, (10, 20));
@@ -358,7 +360,7 @@ async fn a_provider_that_panics_gives_its_place_back() {
         ..Limits::default()
     };
     let it = Setup::with([Says::Panics, Says::Voice("voice")], StatusCode::OK, |it| {
-        it.limits(limits)
+        it.limits(limits).unwrap()
     });
     let (reply, took) = it.timed(&success()).await;
     assert_eq!(said(&reply), Some(Disposition::Accepted));

@@ -40,13 +40,12 @@ const AT_ONCE: usize = 500;
 /// How many events must be taken before something happens again.
 const STRETCH: usize = 100;
 
-/// How long a fault lasts. Longer than all tries of one store operation, and than a lease.
+/// How long a fault lasts. Longer than a lease.
 const FAULT: Duration = Duration::from_secs(3);
 
 fn times() -> Times {
     Times {
-        store_operation: Duration::from_millis(800),
-        store_budget: Duration::from_secs(2),
+        store_operation: Duration::from_millis(500),
         lease: Duration::from_secs(2),
         heartbeat: Duration::from_millis(500),
         poll: Duration::from_millis(200),

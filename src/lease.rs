@@ -135,9 +135,18 @@ impl<D: DedupStore> Pipeline<D> {
             return renewed;
         }
         delivery.0.granted().lease.is_failing.store(true, Relaxed);
-        let end = delivery.0.leased_until()?;
+        let end = self.end_of_haste(delivery)?;
         let renewal = |_| self.renewal(delivery);
         Box::pin(self.insist("renew", end, self.times.quick(), renewal)).await
+    }
+
+    /// Until when a store that is away is asked in haste; `None` where that is over.
+    ///
+    /// A beat longer than the lease lives: it may have been a beat old when the store went away, and
+    /// one that nobody took is still ours when it comes back.
+    pub(crate) fn end_of_haste(&self, delivery: &Delivery) -> Option<Instant> {
+        let end = delivery.0.leased_until()? + self.times.heartbeat;
+        (Instant::now() < end).then_some(end)
     }
 
     /// Renews the lease once.

@@ -39,8 +39,8 @@ impl<D: DedupStore> Pipeline<D> {
         permit: Permit,
     ) -> Disposition {
         // A store that is away just now is asked in haste from the first try on.
-        let is_away = delivery.0.granted().lease.is_failing() && delivery.0.is_leased();
-        if !is_away {
+        let is_away = delivery.0.granted().lease.is_failing();
+        if !is_away || self.end_of_haste(delivery).is_none() {
             let end = || self.first_end(delivery);
             if let Some(settled) = self.commit_once(delivery, end).await {
                 return Self::committed(delivery, lead, settled);
@@ -124,11 +124,10 @@ impl<D: DedupStore> Pipeline<D> {
         end.max(lease).max(delivery.0.deadline)
     }
 
-    /// While the lease lives the store is asked more often than by anybody else, to renew and to
-    /// commit in turn. With a lease that was just renewed, or one that has ended, there is time.
+    /// Asks the store more often than anybody else does, to renew and to commit in turn. With a lease
+    /// that was just renewed, or one that has ended long since, there is time.
     async fn hurry(&self, delivery: &Delivery) -> Option<Told> {
-        let until = delivery.0.leased_until()?;
-        let end = Some(until).filter(|until| Instant::now() < *until)?;
+        let end = self.end_of_haste(delivery)?;
         let it = delivery.0.granted();
         // What has failed last comes last.
         let first = usize::from(it.lease.is_failing());

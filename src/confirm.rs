@@ -152,7 +152,11 @@ impl Confirmer {
             match answer {
                 Confirmation::Confirmed(event) if settles(&event, claimed) => return Ok(event),
                 // What claims nothing is not worth waiting for.
-                _ if claimed.meaning() == Meaning::Unknown => return Err(Doubt::Unknown),
+                Confirmation::Confirmed(_) | Confirmation::Pending
+                    if claimed.meaning() == Meaning::Unknown =>
+                {
+                    return Err(Doubt::Unknown);
+                }
                 Confirmation::Confirmed(_) | Confirmation::Pending => {}
                 Confirmation::Unavailable => {
                     retries = retries.checked_sub(1).ok_or(Doubt::Unknown)?;

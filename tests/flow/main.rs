@@ -10,4 +10,5 @@ mod panic;
 mod questions;
 mod time;
 mod twins;
+mod unknown;
 mod variants;

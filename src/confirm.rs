@@ -16,8 +16,8 @@ use tokio::{
 
 use crate::{
     event::{CallbackKind, Meaning, TaskId, VoiceEvent},
+    limits::Limits,
     timer::by,
-    times::Limits,
 };
 
 /// Says what is true, given what a callback claims.

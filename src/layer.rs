@@ -9,12 +9,13 @@ use crate::{
     drain::Drain,
     event::{CallbackKind, VoiceEvent},
     gate::{Credentials, Gate},
+    limits::{InvalidLimits, Limits},
     milestone::Namespace,
     pipeline::Pipeline,
     service::SunoCallbackService,
     signature::{KeyRing, SigningKey, UrlSecret},
     store::DedupStore,
-    times::{InvalidTimes, Limits, Times},
+    times::{InvalidTimes, Times},
     twins::Twins,
     variants::Variants,
 };
@@ -135,13 +136,18 @@ impl<D> SunoCallbackLayer<D> {
     ///
     /// Comes before the layer is used: services that it has made keep a table of running events of
     /// their own.
-    pub fn limits(self, limits: Limits) -> Self {
-        self.with_change(|it| {
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidLimits`] when a limit would shut out what is genuine; see [`Limits::check`].
+    pub fn limits(self, limits: Limits) -> Result<Self, InvalidLimits> {
+        limits.check()?;
+        Ok(self.with_change(|it| {
             it.twins = Arc::new(Twins::new(limits.clone()));
             let confirmer = it.confirmer.take();
             it.confirmer = confirmer.map(|it| Arc::new(it.limited(&limits)));
             it.limits = limits;
-        })
+        }))
     }
 
     /// Compares signatures with another clock than the system's: for tests.

@@ -30,8 +30,11 @@ mod extract;
 mod future;
 mod gate;
 mod handle;
+mod heir;
 mod hint;
 mod layer;
+mod lease;
+mod limits;
 mod milestone;
 mod operation;
 mod panic;
@@ -40,6 +43,7 @@ mod random;
 mod rejection;
 mod reply;
 mod service;
+mod settle;
 mod shards;
 mod signature;
 pub mod store;
@@ -64,12 +68,13 @@ pub use self::{
     future::ResponseFuture,
     gate::{SIGNATURE_HEADER, TIMESTAMP_HEADER},
     layer::SunoCallbackLayer,
+    limits::{InvalidLimits, Limits},
     rejection::Rejection,
     reply::{Disposition, ResponseBody},
     service::SunoCallbackService,
     signature::{InvalidKey, SigningKey, UrlSecret, WeakSecret},
     store::{AnyStore, DedupStore, MemoryStore},
-    times::{InvalidTimes, Limits, Times},
+    times::{InvalidTimes, Times},
 };
 
 #[cfg(feature = "client")]

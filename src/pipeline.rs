@@ -13,9 +13,10 @@ use crate::{
     drain::Drain,
     event::{self, CallbackKind, Claims, VoiceEvent},
     gate::{Credentials, Gate, Proof},
+    limits::Limits,
     milestone::Namespace,
     rejection::Rejection,
-    times::{Limits, Times},
+    times::Times,
     twins::Twins,
     variants::Variants,
 };

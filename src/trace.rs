@@ -153,6 +153,17 @@ mod on {
         error!(target: TARGET, ?task_id, "the store's record cannot be read");
     }
 
+    pub(crate) fn mounted_twice(arrival: &Arrival) {
+        let task_id = Escaped(arrival.event().task_id().as_str());
+        error!(
+            target: TARGET,
+            ?task_id,
+            "the layer is mounted twice: a request came through one layer into another that handles \
+             the same events; mount it on the route or on its router, not on both, or give each a \
+             namespace",
+        );
+    }
+
     pub(crate) fn heartbeat_late(arrival: &Arrival, by: Duration) {
         let task_id = Escaped(arrival.event().task_id().as_str());
         warn!(
@@ -253,6 +264,7 @@ mod off {
     #[cfg(feature = "redis")]
     pub(crate) fn eviction_unknown() {}
     pub(crate) fn record_unreadable(_: &Arrival) {}
+    pub(crate) fn mounted_twice(_: &Arrival) {}
     pub(crate) fn heartbeat_late(_: &Arrival, _: Duration) {}
     pub(crate) fn claim_lost(_: &Delivery) {}
     pub(crate) fn commit_given_up(_: &Delivery) {}

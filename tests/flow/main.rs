@@ -4,7 +4,9 @@
 mod cancellation;
 mod confirm;
 mod drain;
+mod knobs;
 mod logs;
+mod nested;
 mod overload;
 mod panic;
 mod questions;

@@ -150,7 +150,9 @@ async fn open_questions_are_bounded_and_above_the_provider_counts_as_away() {
         ..Limits::default()
     };
     let answer = Says::Voice("voice").after(secs(2));
-    let it = Setup::with([answer], StatusCode::OK, |layer| layer.limits(limits));
+    let it = Setup::with([answer], StatusCode::OK, |layer| {
+        layer.limits(limits).unwrap()
+    });
     let start = Instant::now();
     let all: Vec<_> = (0..10)
         .map(|n| it.spawn(&Callback::success(&format!("task-{n}"), "voice")))
@@ -176,7 +178,7 @@ async fn a_flood_under_one_header_pair_asks_once_a_second() {
         ..Limits::default()
     };
     let it = Setup::with([Says::PENDING], StatusCode::OK, |layer| {
-        layer.limits(limits)
+        layer.limits(limits).unwrap()
     });
     let began = Instant::now();
     let flood = (0..1_000).map(|n| it.spawn(&Callback::success("task", &format!("forged-{n}"))));
@@ -213,7 +215,7 @@ async fn those_who_wait_for_the_word_on_one_task_are_bounded() {
     };
     let slow = || Says::Voice("voice").after(secs(1));
     let it = Setup::with([Says::PENDING, slow()], StatusCode::OK, |layer| {
-        layer.limits(limits)
+        layer.limits(limits).unwrap()
     });
     // They wait through two questions and a pause.
     let flood = (0..100).map(|n| Callback::success("task", &format!("voice-{n}")));
@@ -232,7 +234,7 @@ async fn those_who_wait_for_any_word_are_bounded() {
     let it = Setup::with(
         [Says::Voice("voice").after(secs(1))],
         StatusCode::OK,
-        |layer| layer.limits(limits),
+        |layer| layer.limits(limits).unwrap(),
     );
     let tasks = || (0..30).map(|n| Callback::success(&format!("task-{n}"), "voice"));
     assert_eq!(crowd(&it, tasks()).await, (10, 20));
@@ -324,7 +326,7 @@ async fn a_provider_that_panics_gives_its_place_back() {
         ..Limits::default()
     };
     let it = Setup::with([Says::Panics, Says::Voice("voice")], StatusCode::OK, |it| {
-        it.limits(limits)
+        it.limits(limits).unwrap()
     });
     let (reply, took) = it.timed(&success()).await;
     assert_eq!(said(&reply), Some(Disposition::Accepted));

@@ -34,7 +34,7 @@ impl Judge {
     }
 
     fn with(limits: Limits) -> Self {
-        let probe = Probe::with(&layer().limits(limits).clock(WallClock::at(NOW)));
+        let probe = Probe::with(&layer().limits(limits).unwrap().clock(WallClock::at(NOW)));
         Self { probe, count: 0 }
     }
 

@@ -58,7 +58,8 @@ use super::{
 ///
 /// `maxmemory-policy noeviction`, or an evicted claim is a forgotten claim; `appendonly yes`; and
 /// where it has an ACL the keys `~suno-callback:*` and `+evalsha +eval +time +exists +hget +hmget
-/// +hset +hincrby +pexpire`. [`check`](DedupStore::check) looks. Redis 5 or later, or Valkey.
+/// +hset +hincrby +pexpire`, on a Cluster also `+ping +cluster|slots +asking`.
+/// [`check`](DedupStore::check) looks. Redis 5 or later, or Valkey.
 ///
 /// # Growth
 ///

@@ -153,6 +153,17 @@ mod on {
         );
     }
 
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn file_replaced(path: &std::path::Path) {
+        let path = path.display().to_string();
+        warn!(
+            target: TARGET,
+            path = ?Escaped(&path),
+            "the file of the SQLite store was deleted or replaced, and nothing is remembered; put it \
+             back, or restart",
+        );
+    }
+
     pub(crate) fn record_unreadable(arrival: &Arrival) {
         let task_id = Escaped(arrival.event().task_id().as_str());
         error!(target: TARGET, ?task_id, "the store's record cannot be read");
@@ -276,6 +287,8 @@ mod off {
     pub(crate) fn eviction_possible(_: &str) {}
     #[cfg(feature = "redis")]
     pub(crate) fn eviction_unknown() {}
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn file_replaced(_: &std::path::Path) {}
     pub(crate) fn record_unreadable(_: &Arrival) {}
     pub(crate) fn mounted_twice(_: &Arrival) {}
     pub(crate) fn heartbeat_late(_: &Arrival, _: Duration) {}

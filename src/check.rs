@@ -1,5 +1,11 @@
 //! The step `(confirm)`: what is known about a task before anybody claims its event.
 
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    task::Poll,
+};
+
 use tokio::time::Instant;
 
 use crate::{
@@ -121,7 +127,13 @@ impl<D: DedupStore> Pipeline<D> {
     async fn truth(&self, confirmer: &Confirmer, arrival: &Arrival) -> Result<VoiceEvent, Doubt> {
         let _place = self.twins.place().ok_or(Doubt::Crowded)?;
         let budget = self.times.confirm;
-        let truth = confirmer.truth(arrival.event(), budget, arrival.deadline);
-        truth.await
+        let mut truth = pin!(confirmer.truth(arrival.event(), budget, arrival.deadline));
+        let mut ending = pin!(self.drain.ending());
+        // What is not known when all has to end is not learned in time.
+        poll_fn(|cx| match truth.as_mut().poll(cx) {
+            Poll::Pending => ending.as_mut().poll(cx).map(|()| Err(Doubt::Unknown)),
+            learned => learned,
+        })
+        .await
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     claim::Answer,
     detach::Detachable,
     gate::Proof,
+    hint,
     pipeline::Pipeline,
     rejection::Rejection,
     reply::{self, ResponseBody},
@@ -72,8 +73,11 @@ pub(crate) struct Work<D, H, E> {
 }
 
 impl<B, D, H, E> ResponseFuture<B, D, H, E> {
-    pub(crate) fn refuse(rejection: Rejection) -> Self {
-        let phase = Phase::refuse(rejection);
+    pub(crate) fn refuse(
+        rejection: Rejection,
+        hint: impl FnOnce() -> Option<&'static str>,
+    ) -> Self {
+        let phase = Phase::refuse(rejection, hint);
         Self { phase }
     }
 
@@ -142,8 +146,8 @@ fn poll_running<H, E>(
 }
 
 impl<B, D, H, E> Phase<B, D, H, E> {
-    fn refuse(rejection: Rejection) -> Self {
-        trace::refused(rejection);
+    fn refuse(rejection: Rejection, hint: impl FnOnce() -> Option<&'static str>) -> Self {
+        trace::refused(rejection, hint);
         Self::Refused { rejection }
     }
 }
@@ -177,13 +181,14 @@ where
         let Some(work) = work.take() else {
             return Poll::Pending;
         };
-        let verified = read.and_then(|body| {
-            let arrival = work.pipeline.verify(proof, &body, *began)?;
-            Ok((Arc::new(arrival), body))
-        });
-        Poll::Ready(match verified {
-            Ok((arrival, body)) => Self::run(work, arrival, body),
-            Err(rejection) => Self::refuse(rejection),
+        let body = match read {
+            Ok(body) => body,
+            Err(why) => return Poll::Ready(Self::refuse(why, || hint::of_reading(why))),
+        };
+        let credentials = &work.pipeline.gate.credentials;
+        Poll::Ready(match work.pipeline.verify(proof, &body, *began) {
+            Ok(arrival) => Self::run(work, Arc::new(arrival), body),
+            Err(why) => Self::refuse(why, || hint::of_body(why, &body, credentials, proof)),
         })
     }
 

@@ -30,8 +30,8 @@ use crate::{
 /// use std::time::Duration;
 /// use suno_callback::{CallbackKind, MemoryStore, SigningKey, SunoCallbackLayer, Times};
 ///
-/// let layer = SunoCallbackLayer::new(SigningKey::new("new key")?.labelled("2026-11"), MemoryStore::default())
-///     .also_accept(SigningKey::new("old key")?.labelled("2026-05"))
+/// let layer = SunoCallbackLayer::new(SigningKey::new("the new key of the page")?.labelled("2026-11"), MemoryStore::default())
+///     .also_accept(SigningKey::new("the old key of the page")?.labelled("2026-05"))
 ///     .kind(CallbackKind::Validate)
 ///     .namespace("singers")
 ///     .times(Times { tolerance: Duration::from_secs(120), ..Times::default() })?

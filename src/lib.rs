@@ -31,6 +31,7 @@ mod future;
 mod gate;
 mod handle;
 mod heir;
+mod hint;
 mod layer;
 mod lease;
 mod limits;
@@ -71,7 +72,7 @@ pub use self::{
     rejection::Rejection,
     reply::{Disposition, ResponseBody},
     service::SunoCallbackService,
-    signature::{EmptyKey, SigningKey, UrlSecret, WeakSecret},
+    signature::{InvalidKey, SigningKey, UrlSecret, WeakSecret},
     store::{AnyStore, DedupStore, MemoryStore},
     times::{InvalidTimes, Times},
 };

@@ -20,6 +20,7 @@ use {
 use crate::{
     caller::Caller,
     future::{ResponseFuture, Work},
+    hint,
     pipeline::Pipeline,
     rejection::Rejection,
     reply::ResponseBody,
@@ -60,11 +61,13 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if self.pipeline.drain.is_closed() {
-            return ResponseFuture::refuse(Rejection::ShuttingDown);
+            return ResponseFuture::refuse(Rejection::ShuttingDown, || None);
         }
         let proof = match self.pipeline.gate.check(&request) {
             Ok(proof) => proof,
-            Err(rejection) => return ResponseFuture::refuse(rejection),
+            Err(rejection) => {
+                return ResponseFuture::refuse(rejection, || hint::of_head(rejection, &request));
+            }
         };
         let (head, body) = request.into_parts();
         let request = Request::from_parts(head, Full::default());

@@ -14,7 +14,11 @@ mod on {
 
     use tokio::time::Instant;
     use tower::BoxError;
-    use tracing::{debug, error, info, warn};
+    use tracing::{
+        debug, error,
+        field::{DisplayValue, display},
+        info, warn,
+    };
 
     use crate::{
         arrival::Arrival, claim::Answer, conflict::Conflict, delivery::Delivery, event::Escaped,
@@ -35,19 +39,27 @@ mod on {
                 outcome = $arrival.event().outcome().as_str(),
                 trust = $arrival.trust().as_str(),
                 key = $arrival.key_label(),
+                hint = $arrival.event().foreign().map(another_route),
                 $($rest)+
             )
         };
     }
 
+    /// Content that is plainly another product's is no voice's, and its handler waits elsewhere.
+    fn another_route(product: &str) -> DisplayValue<String> {
+        display(format!(
+            "content of {product}: is the URL of another product's route?"
+        ))
+    }
+
     /// A request that was refused before its event was known to be genuine.
-    pub(crate) fn refused(rejection: Rejection) {
+    pub(crate) fn refused(rejection: Rejection, hint: impl FnOnce() -> Option<&'static str>) {
         let status = rejection.status().as_u16();
         match rejection {
             Rejection::ShuttingDown | Rejection::Method => {
                 debug!(target: TARGET, status, reason = %rejection, "refused");
             }
-            _ => warn!(target: TARGET, status, reason = %rejection, "refused"),
+            _ => warn!(target: TARGET, status, reason = %rejection, hint = hint(), "refused"),
         }
     }
 
@@ -88,6 +100,13 @@ mod on {
             disposition = how.as_str(),
             stopped = stopped.map(|why| why.as_str()),
             "handled",
+        );
+    }
+
+    pub(crate) fn short_key() {
+        warn!(
+            target: TARGET,
+            "a signing key is shorter than 16 bytes; is it the whole key of the settings page?",
         );
     }
 
@@ -232,11 +251,12 @@ mod off {
     #[cfg(feature = "client")]
     use crate::{client::ClientError, event::TaskId};
 
-    pub(crate) fn refused(_: Rejection) {}
+    pub(crate) fn refused(_: Rejection, _: impl FnOnce() -> Option<&'static str>) {}
     pub(crate) fn answered(arrival: &Arrival, _: Answer) {
-        let _ = arrival.began; // which nobody else reads
+        let _ = (arrival.began, arrival.event().foreign()); // which nobody else reads
     }
     pub(crate) fn handled(_: &Arrival, _: Disposition, _: Option<Rejection>, _: Instant) {}
+    pub(crate) fn short_key() {}
     pub(crate) fn store_failed(_: &'static str, _: &BoxError) {}
     pub(crate) fn store_slow(_: &'static str) {}
     #[cfg(feature = "redis")]

@@ -215,3 +215,24 @@ impl Drop for Place {
         (self.counter)(&self.twins).fetch_sub(1, Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_leaves_no_large_table() {
+        let twins = Arc::new(Twins::new(Limits::default()));
+        let slot = |n: u64| {
+            let mut bytes = [0; 32];
+            bytes[..8].copy_from_slice(&n.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes());
+            SlotKey::from(bytes)
+        };
+        let capacity = || twins.slots.iter().map(|it| it.capacity()).sum::<usize>();
+        let leads: Vec<_> = (0..100_000).map(|n| twins.enter(slot(n))).collect();
+        assert!(leads.iter().all(|it| matches!(it, Turn::Lead(_))));
+        assert!(capacity() >= 100_000);
+        drop(leads);
+        assert!(capacity() <= 1024 * Twins::SHARDS, "{}", capacity());
+    }
+}

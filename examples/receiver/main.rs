@@ -31,7 +31,7 @@ use tracing_subscriber::{
     Layer as _, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
-use self::{error::BoxError, handler::Handler, options::Options, probes::Probes};
+use self::{error::BoxError, handler::Handler, options::Options, probes::Probes, signals::Signals};
 
 /// How long it may take until everything is ready to receive.
 const STARTUP: Duration = Duration::from_secs(8);
@@ -115,20 +115,21 @@ async fn start(options: &Options) -> Result<(Router, Drain), BoxError> {
 /// Serves until SIGTERM. What runs then has [`Options::drain`] in all, and less when somebody is in
 /// a hurry.
 async fn serve(options: &Options, app: Router, drain: Drain) -> Result<(), BoxError> {
-    let (stop, hurry) = signals::listen()?;
+    let Signals { stop, hurry } = signals::listen()?;
     let listener = TcpListener::bind(options.listen).await;
     let listener =
         listener.map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
     let addr = listener.local_addr()?;
     say(format_args!("listening on http://{addr}{}", options.path));
     let stop = async {
-        stop.await;
+        let _ = stop.await;
         say(format_args!("draining"));
     };
     let server = server::serve(listener, app, drain.clone());
     let drained = tokio::select! {
+        biased; // "draining" is said before all else
         drained = drain.serve(server, stop, options.drain) => drained?,
-        () = hurry => drain.abort(AT_ONCE).await,
+        _ = hurry => drain.abort(AT_ONCE).await,
     };
     let Drained {
         aborted, unsettled, ..

@@ -52,7 +52,7 @@ use crate::{
 /// #     Ok::<_, std::convert::Infallible>(Response::new(String::new()))
 /// # });
 /// let client = VoiceClient::https(ApiKey::new("key")?)?;
-/// let layer = SunoCallbackLayer::new(SigningKey::new("key")?, MemoryStore::default());
+/// let layer = SunoCallbackLayer::new(SigningKey::new("the key of the settings page")?, MemoryStore::default());
 /// let service = layer.layer(handler);
 ///
 /// let reconciler = Reconciler::new(client, service.clone());

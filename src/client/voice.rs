@@ -47,7 +47,7 @@ use crate::{
 ///
 /// # fn demo() -> Result<(), Box<dyn std::error::Error>> {
 /// let client = VoiceClient::https(ApiKey::new("key")?)?;
-/// let layer = SunoCallbackLayer::new(SigningKey::new("key")?, MemoryStore::default())
+/// let layer = SunoCallbackLayer::new(SigningKey::new("the key of the settings page")?, MemoryStore::default())
 ///     .confirm(client);
 /// # Ok(()) }
 /// # demo().unwrap();

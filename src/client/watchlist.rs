@@ -32,10 +32,10 @@ use crate::{
 ///
 /// let watchlist = Watchlist::new(Pace::default());
 /// let unconfirmed = watchlist.clone();
-/// let layer = SunoCallbackLayer::new(SigningKey::new("key")?, MemoryStore::default())
+/// let layer = SunoCallbackLayer::new(SigningKey::new("the key of the settings page")?, MemoryStore::default())
 ///     .on_unconfirmed(move |event| drop(unconfirmed.watch(event.task_id())));
 /// # let _ = layer;
-/// # Ok::<(), suno_callback::EmptyKey>(())
+/// # Ok::<(), suno_callback::InvalidKey>(())
 /// ```
 #[derive(Clone)]
 pub struct Watchlist(Arc<Shared>);

@@ -35,7 +35,7 @@ use tower::{BoxError, Layer, ServiceExt, service_fn, util::BoxCloneService};
 const PACE: Duration = Duration::from_millis(20);
 
 /// How many events are on their way at most: a machine with other work gets fewer, not a queue.
-const AT_ONCE: usize = 500;
+const AT_ONCE: usize = 100;
 
 /// How many events must be taken before something happens again.
 const STRETCH: usize = 100;

@@ -7,6 +7,7 @@ mod faulty;
 mod laws;
 mod memory;
 mod postgres;
+mod postgres_outages;
 mod redis;
 mod redis_cluster;
 mod rough;

@@ -88,7 +88,7 @@ use super::{
 /// # async fn demo() -> Result<(), Box<dyn std::error::Error>> {
 /// let store = RedisStore::new(redis::Client::open("redis://redis.internal/")?).prefix("voices:");
 /// store.check().await?; // says what is missing; warns where slots may be evicted
-/// let layer = SunoCallbackLayer::new(SigningKey::new("key")?, store);
+/// let layer = SunoCallbackLayer::new(SigningKey::new("the key of the settings page")?, store);
 /// # let _ = layer;
 /// # Ok(())
 /// # }

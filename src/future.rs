@@ -20,6 +20,7 @@ use crate::{
     claim::Answer,
     detach::Detachable,
     gate::Proof,
+    handle::Handled,
     hint,
     pipeline::Pipeline,
     rejection::Rejection,
@@ -60,7 +61,7 @@ pin_project! {
             work: Option<Work<D, H, E>>,
         },
         /// Once the claim is granted, dropping it detaches it.
-        Running { handling: Detachable<Result<Response<ResponseBody<H>>, E>>, alarm: Alarm },
+        Running { handling: Detachable<Handled<H, E>>, alarm: Alarm },
         Refused { rejection: Rejection },
         Over,
     }
@@ -128,13 +129,13 @@ where
 
 /// (confirm) -> claim -> inner service -> commit | release -> reply
 fn poll_running<H, E>(
-    handling: &mut Detachable<Result<Response<ResponseBody<H>>, E>>,
+    handling: &mut Detachable<Handled<H, E>>,
     alarm: &mut Alarm,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Response<ResponseBody<H>>, E>> {
     // The handler first: an answer that is there at the deadline is the answer.
-    if let Poll::Ready(reply) = handling.poll(cx) {
-        return Poll::Ready(reply);
+    if let Poll::Ready(handled) = handling.poll(cx) {
+        return Poll::Ready(handled.reply);
     }
     ready!(alarm.poll(cx));
     let rejection = match handling.is_granted() {

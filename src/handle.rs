@@ -37,7 +37,11 @@ impl<D: DedupStore> Pipeline<D> {
         self: Arc<Self>,
         arrival: Arc<Arrival>,
         mut caller: BoxCaller<H, E>,
-    ) -> Result<Response<ResponseBody<H>>, E> {
+    ) -> Handled<H, E>
+    where
+        H: Send + 'static,
+        E: Send + 'static,
+    {
         let permit = self.drain.permit();
         let decided = match is_within_itself(&self.namespace, &arrival, caller.as_mut()) {
             true => Err(Answer::Refused(Rejection::MountedTwice)),
@@ -47,9 +51,12 @@ impl<D: DedupStore> Pipeline<D> {
             Ok(decided) => decided,
             Err(answer) => {
                 trace::answered(&arrival, answer);
-                return Ok(answer.reply());
+                self.keep_refused(&arrival, answer, caller);
+                let reply = Ok(answer.reply());
+                return Handled { answer, reply };
             }
         };
+        self.keep_undecided(&arrival, &mut caller);
         let delivery = Delivery(arrival);
         if let Some(request) = caller.as_mut().request_mut() {
             prepare(request, &delivery);
@@ -59,7 +66,10 @@ impl<D: DedupStore> Pipeline<D> {
             .settle(&delivery, lead, permit, ended.is_success())
             .await;
         trace::handled(&delivery.0, how, ended.stopped(), granted);
-        ended.reply(how)
+        let answer = ended.answer(how);
+        self.is_known(&delivery.0, answer);
+        let reply = ended.reply(how);
+        Handled { answer, reply }
     }
 
     /// Polls the handler. One that is ready at the first poll pays for no timer; the watch over a
@@ -150,6 +160,12 @@ fn prepare(request: &mut HandlerRequest, delivery: &Delivery) {
     request.extensions_mut().insert(delivery.clone());
 }
 
+/// How an event ended: the typed answer, and the reply to whoever called.
+pub(crate) struct Handled<H, E> {
+    pub(crate) answer: Answer,
+    pub(crate) reply: Result<Response<ResponseBody<H>>, E>,
+}
+
 /// How the handler ended.
 enum Ended<B, E> {
     Answered(Result<Response<B>, E>),
@@ -167,6 +183,12 @@ impl<B, E> Ended<B, E> {
             Self::Answered(_) => None,
             Self::Stopped(why) => Some(*why),
         }
+    }
+
+    /// What became of the event, for those to whom a reply says too little.
+    fn answer(&self, how: Disposition) -> Answer {
+        let stopped = self.stopped().map(Answer::Refused);
+        stopped.unwrap_or(Answer::Received(how))
     }
 
     fn reply(self, how: Disposition) -> Result<Response<ResponseBody<B>>, E> {

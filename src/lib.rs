@@ -32,6 +32,7 @@ mod gate;
 mod handle;
 mod heir;
 mod hint;
+mod keep;
 mod layer;
 mod lease;
 mod limits;
@@ -39,7 +40,9 @@ mod milestone;
 mod operation;
 mod panic;
 mod pipeline;
+mod questions;
 mod random;
+pub mod reconcile;
 mod rejection;
 mod reply;
 mod service;
@@ -47,6 +50,7 @@ mod settle;
 mod shards;
 mod signature;
 pub mod store;
+mod tally;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod timer;
@@ -69,6 +73,7 @@ pub use self::{
     gate::{SIGNATURE_HEADER, TIMESTAMP_HEADER},
     layer::SunoCallbackLayer,
     limits::{InvalidLimits, Limits},
+    reconcile::Reconciler,
     rejection::Rejection,
     reply::{Disposition, ResponseBody},
     service::SunoCallbackService,
@@ -78,6 +83,6 @@ pub use self::{
 };
 
 #[cfg(feature = "client")]
-pub use self::client::{Reconciler, VoiceClient};
+pub use self::client::VoiceClient;
 #[cfg(feature = "axum")]
 pub use self::extract::LayerMissing;

@@ -59,7 +59,6 @@ impl<D> Pipeline<D> {
     }
 
     /// A record that a poll found.
-    #[cfg(feature = "client")]
     pub(crate) fn polled(&self, record: VoiceEvent) -> Arrival {
         let origin = Origin {
             trust: Trust::Confirmed,

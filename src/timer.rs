@@ -90,7 +90,6 @@ impl<F: Future, S: Fn() -> Alarm> Future for OrAlarm<F, S> {
 }
 
 /// Completes when one of the two does, and drops neither.
-#[cfg(feature = "client")]
 pub(crate) async fn either<A, B>(mut a: Pin<&mut A>, mut b: Pin<&mut B>)
 where
     A: Future,

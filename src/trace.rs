@@ -20,12 +20,17 @@ mod on {
         info, warn,
     };
 
-    use crate::{
-        arrival::Arrival, claim::Answer, conflict::Conflict, delivery::Delivery, event::Escaped,
-        rejection::Rejection, reply::Disposition,
-    };
     #[cfg(feature = "client")]
-    use crate::{client::ClientError, event::TaskId};
+    use crate::client::ClientError;
+    use crate::{
+        arrival::Arrival,
+        claim::Answer,
+        conflict::Conflict,
+        delivery::Delivery,
+        event::{Escaped, TaskId},
+        rejection::Rejection,
+        reply::Disposition,
+    };
 
     const TARGET: &str = "suno_callback";
 
@@ -148,6 +153,17 @@ mod on {
         );
     }
 
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn file_replaced(path: &std::path::Path) {
+        let path = path.display().to_string();
+        warn!(
+            target: TARGET,
+            path = ?Escaped(&path),
+            "the file of the SQLite store was deleted or replaced, and nothing is remembered; put it \
+             back, or restart",
+        );
+    }
+
     pub(crate) fn record_unreadable(arrival: &Arrival) {
         let task_id = Escaped(arrival.event().task_id().as_str());
         error!(target: TARGET, ?task_id, "the store's record cannot be read");
@@ -206,13 +222,21 @@ mod on {
         warn!(target: TARGET, ?task_id, reason, %error, "the provider's API gave no answer");
     }
 
-    #[cfg(feature = "client")]
+    /// What could not be confirmed, and is not asked on about.
+    pub(crate) fn not_kept(arrival: &Arrival) {
+        let task_id = Escaped(arrival.event().task_id().as_str());
+        error!(
+            target: TARGET,
+            ?task_id,
+            "an event that could not be confirmed is not kept; only another try can deliver it",
+        );
+    }
+
     pub(crate) fn watch_ended(task: &TaskId, how: &'static str) {
         let task_id = Escaped(task.as_str());
         info!(target: TARGET, ?task_id, how, "a watch ended");
     }
 
-    #[cfg(feature = "client")]
     pub(crate) fn watch_failed(task: &TaskId, how: &'static str) {
         let task_id = Escaped(task.as_str());
         error!(target: TARGET, ?task_id, how, "a watch ended without an outcome");
@@ -244,12 +268,12 @@ mod off {
     use tokio::time::Instant;
     use tower::BoxError;
 
+    #[cfg(feature = "client")]
+    use crate::client::ClientError;
     use crate::{
-        arrival::Arrival, claim::Answer, conflict::Conflict, delivery::Delivery,
+        arrival::Arrival, claim::Answer, conflict::Conflict, delivery::Delivery, event::TaskId,
         rejection::Rejection, reply::Disposition,
     };
-    #[cfg(feature = "client")]
-    use crate::{client::ClientError, event::TaskId};
 
     pub(crate) fn refused(_: Rejection, _: impl FnOnce() -> Option<&'static str>) {}
     pub(crate) fn answered(arrival: &Arrival, _: Answer) {
@@ -263,6 +287,8 @@ mod off {
     pub(crate) fn eviction_possible(_: &str) {}
     #[cfg(feature = "redis")]
     pub(crate) fn eviction_unknown() {}
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn file_replaced(_: &std::path::Path) {}
     pub(crate) fn record_unreadable(_: &Arrival) {}
     pub(crate) fn mounted_twice(_: &Arrival) {}
     pub(crate) fn heartbeat_late(_: &Arrival, _: Duration) {}
@@ -271,9 +297,8 @@ mod off {
     pub(crate) fn unconfirmed(_: &Arrival) {}
     #[cfg(feature = "client")]
     pub(crate) fn question_failed(_: &TaskId, _: &ClientError) {}
-    #[cfg(feature = "client")]
+    pub(crate) fn not_kept(_: &Arrival) {}
     pub(crate) fn watch_ended(_: &TaskId, _: &'static str) {}
-    #[cfg(feature = "client")]
     pub(crate) fn watch_failed(_: &TaskId, _: &'static str) {}
     pub(crate) fn conflict(_: &Conflict) {}
     pub(crate) fn panicked(_: &'static str, _: &(dyn Any + Send)) {}

@@ -6,6 +6,29 @@ use super::{CallbackKind, VoiceEvent, VoiceId, VoiceStatus};
 ///
 /// No single field is trusted: a rejected identity check was seen as `voiceId: "fail"` beside
 /// code 200, and codes of failures differ between providers.
+///
+/// # Example
+///
+/// ```
+/// use suno_callback::{VoiceEvent, VoiceOutcome};
+///
+/// fn act_on(event: &VoiceEvent) -> String {
+///     match event.outcome() {
+///         VoiceOutcome::Ready(voice_id) => format!("store {voice_id}"),
+///         VoiceOutcome::PhraseReady(phrase) => format!("have {phrase:?} sung, and be quick"),
+///         VoiceOutcome::Failed(failure) => format!("tell the user: {failure:?}"),
+///         VoiceOutcome::Inconsistent(_) | VoiceOutcome::Unknown => {
+///             format!("ask the provider about {}", event.task_id())
+///         }
+///         _ => String::from("wait"),
+///     }
+/// }
+///
+/// let music = r#"{"code":200,"data":{"task_id":"t","callbackType":"complete","data":[]}}"#;
+/// let event = VoiceEvent::parse(Default::default(), music)?;
+/// assert_eq!(act_on(&event), "ask the provider about t");
+/// # Ok::<(), suno_callback::InvalidEvent>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum VoiceOutcome<'a> {

@@ -12,4 +12,5 @@ mod panic;
 mod questions;
 mod time;
 mod twins;
+mod unknown;
 mod variants;

@@ -792,7 +792,7 @@ fn f59_deep_nesting_where_nobody_looks_is_an_event() {
             r#"{"data":{"taskId":"t","status":%}}"#,
             r#"{"data":{"taskId":"t","voiceId":{"a":%}}}"#,
         ] {
-            let event = VoiceEvent::parse(Default::default(), &context.replace('%', &nested));
+            let event = VoiceEvent::parse(Default::default(), context.replace('%', &nested));
             assert_eq!(event.unwrap().task_id(), &TaskId::new("t").unwrap());
         }
     };

@@ -301,7 +301,7 @@ fn in_a_fetched_record_the_code_is_no_part_of_the_event() {
                 json!({"status": status, "voiceId": "v", "errorCode": 500}),
             );
             let event =
-                VoiceEvent::from_record(Generate, &TaskId::new("t").unwrap(), &record.to_string())
+                VoiceEvent::from_record(Generate, &TaskId::new("t").unwrap(), record.to_string())
                     .unwrap();
             assert_eq!((event.outcome().as_str(), event.code()), (outcome, None));
         }

@@ -590,10 +590,12 @@ async fn many_checks_at_once_neither_fail_nor_fill_the_table() {
 }
 
 #[tokio::test]
-async fn the_waits_in_the_sql_end_before_the_layer_stops_waiting() {
+async fn the_waits_in_the_sql_follow_the_operation_and_cost_no_connection() {
     let fixture = Fixture::new().await;
     let store = &fixture.store;
-    for operation in [300, 500, 1000, 2000].map(Duration::from_millis) {
+    // The server itself would wait for ever.
+    let bound = Duration::from_secs(20);
+    for operation in [300, 1000, 2000].map(Duration::from_millis) {
         store.set_operation_timeout(operation);
         let slot = slot();
         let held = granted(store.claim(&slot, owner(1), Duration::ZERO).await.unwrap());
@@ -606,12 +608,12 @@ async fn the_waits_in_the_sql_end_before_the_layer_stops_waiting() {
         let size = fixture.pool.size();
         let record = record();
         let steps = tokio::join!(
-            timeout(operation, store.claim(&slot, owner(2), LEASE)),
-            timeout(operation, store.renew(&slot, &held, LEASE)),
-            timeout(operation, store.commit(&slot, &held, &record, MONTH)),
-            timeout(operation, store.release(&slot, &held)),
+            timeout(bound, store.claim(&slot, owner(2), LEASE)),
+            timeout(bound, store.renew(&slot, &held, LEASE)),
+            timeout(bound, store.commit(&slot, &held, &record, MONTH)),
+            timeout(bound, store.release(&slot, &held)),
         );
-        let in_time = "an answer before the layer stops waiting";
+        let in_time = "an end of the wait";
         assert!(matches!(
             steps.0.expect(in_time),
             Ok(Claim::InFlight { .. })

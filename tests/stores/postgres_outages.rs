@@ -379,7 +379,7 @@ async fn behind_pgbouncer_with_the_settings_that_the_documentation_names_all_is_
         at(&lenient.url()),
         at(&strict.url()).extra_float_digits(None),
     ] {
-        let pool = pool(options.statement_cache_capacity(0), true);
+        let pool = pool(options, true);
         let store = migrated(&pool).await;
         store.check().await.unwrap();
         let service = receiver(store, pool.clone());

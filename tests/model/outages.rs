@@ -182,3 +182,20 @@ fn no_outage_loses_an_event_and_none_that_is_shorter_than_the_lease_less_an_oper
         println!("| {away:?} | {} |", cells.join(" | "));
     }
 }
+
+/// The lease was almost a beat old when the store went away, so it ends before the store is back:
+/// then it matters who asks first.
+#[test]
+fn a_holder_whose_lease_ended_in_the_outage_is_heard_before_a_twin_that_waits() {
+    for (kind, fault) in KINDS {
+        for away in [ms(3550), ms(3700), ms(3850), ms(3990)] {
+            for moment in [ms(1595), ms(3095)] {
+                for twin in (0..30).map(|n| TWIN + ms(17 * n)) {
+                    let fate = fate(fault, moment, away, twin);
+                    let what = format!("{kind} for {away:?} at {moment:?}, twin at {twin:?}");
+                    assert_eq!((fate.is_lost, fate.runs), (false, 1), "{what}");
+                }
+            }
+        }
+    }
+}

@@ -31,7 +31,7 @@ use tracing_subscriber::{
     Layer as _, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt,
 };
 
-use self::{error::BoxError, handler::Handler, options::Options, probes::Probes};
+use self::{error::BoxError, handler::Handler, options::Options, probes::Probes, signals::Signals};
 
 /// How long it may take until everything is ready to receive.
 const STARTUP: Duration = Duration::from_secs(8);
@@ -63,7 +63,7 @@ async fn layer(options: &Options) -> Result<SunoCallbackLayer<AnyStore>, BoxErro
 }
 
 /// The layer over its handler, and with `--confirm` the provider's API beside it: asked before an
-/// outcome is handed over, and watched for what it could not answer in time.
+/// outcome is handed over, and asked on about what it could not answer in time.
 async fn receiver(options: &Options) -> Result<(Receiver, AnyStore, Drain), BoxError> {
     let layer = layer(options).await?;
     let (store, drain) = (layer.store().clone(), layer.drain());
@@ -82,21 +82,10 @@ fn confirming(
     handler: Router,
     base_url: &str,
 ) -> Result<Receiver, BoxError> {
-    use suno_callback::{
-        Reconciler, VoiceClient,
-        client::{ApiKey, Pace, Watchlist},
-    };
+    use suno_callback::{VoiceClient, client::ApiKey};
     let key = std::env::var("SUNO_API_KEY").map_err(|_| "SUNO_API_KEY is not set")?;
     let client = VoiceClient::https(ApiKey::new(key)?)?.base_url(base_url)?;
-    let watchlist = Watchlist::new(Pace::default());
-    let unconfirmed = watchlist.clone();
-    let layer = layer
-        .confirm(client.clone())
-        .on_unconfirmed(move |event| drop(unconfirmed.watch(event.task_id())));
-    let receiver = layer.layer(handler);
-    let reconciler = Reconciler::new(client, receiver.clone()).watching(watchlist);
-    tokio::spawn(reconciler.run()); // ends with the drain
-    Ok(receiver)
+    Ok(layer.confirm(client).layer(handler))
 }
 
 #[cfg(not(feature = "client"))]
@@ -115,20 +104,21 @@ async fn start(options: &Options) -> Result<(Router, Drain), BoxError> {
 /// Serves until SIGTERM. What runs then has [`Options::drain`] in all, and less when somebody is in
 /// a hurry.
 async fn serve(options: &Options, app: Router, drain: Drain) -> Result<(), BoxError> {
-    let (stop, hurry) = signals::listen()?;
+    let Signals { stop, hurry } = signals::listen()?;
     let listener = TcpListener::bind(options.listen).await;
     let listener =
         listener.map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
     let addr = listener.local_addr()?;
     say(format_args!("listening on http://{addr}{}", options.path));
     let stop = async {
-        stop.await;
+        let _ = stop.await;
         say(format_args!("draining"));
     };
     let server = server::serve(listener, app, drain.clone());
     let drained = tokio::select! {
+        biased; // "draining" is said before all else
         drained = drain.serve(server, stop, options.drain) => drained?,
-        () = hurry => drain.abort(AT_ONCE).await,
+        _ = hurry => drain.abort(AT_ONCE).await,
     };
     let Drained {
         aborted, unsettled, ..

@@ -1,27 +1,49 @@
 //! The signals that end it.
 
-use std::{future::Future, io};
+use std::io;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::oneshot,
+};
 
-/// From here on they kill no more, whenever they come. The first future completes at SIGTERM, the
-/// second at SIGINT or at a second SIGTERM.
-pub fn listen() -> io::Result<(impl Future<Output = ()>, impl Future<Output = ()>)> {
-    let mut once = signal(SignalKind::terminate())?;
-    let mut twice = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let stop = async move {
-        once.recv().await;
+pub struct Signals {
+    /// SIGTERM or SIGINT has come.
+    pub stop: oneshot::Receiver<()>,
+    /// At once: that was a SIGINT, or another of the two has come.
+    pub hurry: oneshot::Receiver<()>,
+}
+
+/// From here on they kill no more, whenever they come.
+pub fn listen() -> io::Result<Signals> {
+    let terminate = signal(SignalKind::terminate())?;
+    let interrupt = signal(SignalKind::interrupt())?;
+    let (stop, stopped) = oneshot::channel();
+    let (hurry, hurried) = oneshot::channel();
+    tokio::spawn(forward(terminate, interrupt, stop, hurry));
+    Ok(Signals {
+        stop: stopped,
+        hurry: hurried,
+    })
+}
+
+/// One after the other: who was told of the first may send the second right away, and it counts.
+async fn forward(
+    mut terminate: Signal,
+    mut interrupt: Signal,
+    stop: oneshot::Sender<()>,
+    hurry: oneshot::Sender<()>,
+) {
+    let is_patient = tokio::select! {
+        _ = terminate.recv() => true,
+        _ = interrupt.recv() => false,
     };
-    let hurry = async move {
-        let again = async {
-            twice.recv().await;
-            twice.recv().await;
-        };
+    let _ = stop.send(());
+    if is_patient {
         tokio::select! {
-            () = again => {}
+            _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-    };
-    Ok((stop, hurry))
+    }
+    let _ = hurry.send(());
 }

@@ -13,7 +13,10 @@ use harness::{
     handling, key, ms, ok_after, said, secs, send, slot_of, spawn_send, until,
 };
 use http::StatusCode;
-use suno_callback::{Disposition, Drain, Rejection, SunoCallbackLayer, store::Claim};
+use suno_callback::{
+    Confirm, Confirmation, Disposition, Drain, Rejection, SunoCallbackLayer, VoiceEvent,
+    store::Claim,
+};
 use tokio::{
     runtime::Handle,
     task::JoinHandle,
@@ -453,6 +456,28 @@ async fn twins_that_wait_are_answered_inside_the_bound() {
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     }
     assert_eq!(it.seen.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_the_provider_s_word_is_answered_when_all_has_to_end() {
+    struct Silent;
+    impl Confirm for Silent {
+        async fn confirm(&self, _: &VoiceEvent) -> Confirmation {
+            pending().await
+        }
+    }
+    let layer = SunoCallbackLayer::new(key(), Faulty::default()).confirm(Silent);
+    let receiver = layer.layer(handling(Seen::default(), |_| ok_after(secs(0))));
+    let waiting = [task(0), task(0), task(1)].map(|task| spawn_send(&receiver, &task));
+    let drain = layer.drain();
+    until("all wait", || drain.active() == 3).await;
+    let drained = drain.serve(ending(ready(())), ready(()), secs(1)).await;
+    let drained = drained.unwrap();
+    assert_eq!((drained.aborted, drained.unsettled), (0, 0));
+    for reply in waiting {
+        let status = reply.await.unwrap().status();
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    }
 }
 
 #[tokio::test(start_paused = true)]

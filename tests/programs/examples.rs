@@ -184,18 +184,18 @@ fn handlers_are_aborted_and_their_claims_released_although_peers_hold_the_server
 
 #[test]
 fn a_second_sigterm_or_a_sigint_ends_the_receiver_at_once() {
-    for signals in [["TERM", "TERM"], ["TERM", "INT"], ["", "INT"]] {
+    for (first, second) in [(Some("TERM"), "TERM"), (Some("TERM"), "INT"), (None, "INT")] {
         let arguments = ["--handler-delay", "10m", "--drain", "10m"];
         let (mut server, mut lines) = receiver(&arguments);
         let peers = halves(&server);
         let mut sender = spawn(example("send").args(["--to", &server.url()]));
         lines.next_event();
-        if !signals[0].is_empty() {
-            server.signal(signals[0]);
+        if let Some(first) = first {
+            server.signal(first);
             lines.stderr.wait_for("draining");
         }
-        server.signal(signals[1]);
-        assert!(server.ended().success(), "{signals:?}");
+        server.signal(second);
+        assert!(server.ended().success(), "{first:?}, {second}");
         drop(peers);
         let log = lines.rest().1;
         assert!(log.contains("drained: 1 aborted, 0 unsettled\n"), "{log}");

@@ -10,5 +10,6 @@ mod postgres;
 mod postgres_outages;
 mod redis;
 mod redis_cluster;
+mod rough;
 mod sqlite;
 mod testkit;

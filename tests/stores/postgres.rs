@@ -1138,7 +1138,8 @@ async fn a_holder_that_is_paused_in_its_transaction_blocks_no_retry() {
     let (ended, mut has_ended) = mpsc::channel(1);
     let times = Times {
         lease: Duration::from_millis(1500),
-        heartbeat: Duration::from_millis(400),
+        heartbeat: Duration::from_millis(250),
+        store_operation: Duration::from_millis(500),
         ..Times::default()
     };
 

@@ -640,7 +640,7 @@ fn receiver(
 > + Clone
 + Send
 + 'static {
-    let key = SigningKey::new("key").unwrap();
+    let key = SigningKey::new("the key of the settings page").unwrap();
     let runs = Arc::clone(runs);
     SunoCallbackLayer::new(key, store).layer(tower::service_fn(move |_| {
         runs.fetch_add(1, Relaxed);
@@ -651,7 +651,10 @@ fn receiver(
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn twins_at_two_receivers_run_the_handler_once_and_so_does_a_restart() {
     let folder = Folder::new();
-    let (runs, key) = (Arc::new(AtomicU32::new(0)), SigningKey::new("key").unwrap());
+    let (runs, key) = (
+        Arc::new(AtomicU32::new(0)),
+        SigningKey::new("the key of the settings page").unwrap(),
+    );
     let callback = Callback::success("task-1", "voice-1");
     let receivers = [
         receiver(open(&folder.file()).await, &runs),

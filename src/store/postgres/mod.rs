@@ -111,7 +111,7 @@ use super::{
 /// # async fn demo(pool: sqlx::PgPool) -> Result<(), Box<dyn std::error::Error>> {
 /// let store = PostgresStore::new(pool);
 /// store.migrate().await?;
-/// let layer = SunoCallbackLayer::new(SigningKey::new("key")?, store);
+/// let layer = SunoCallbackLayer::new(SigningKey::new("the key of the settings page")?, store);
 /// # let _ = layer;
 /// # Ok(())
 /// # }

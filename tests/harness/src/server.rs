@@ -105,17 +105,27 @@ impl Redis {
         command.query(&mut connection).unwrap()
     }
 
-    /// Makes it a replica of `primary`, and waits until it has everything.
+    /// Makes it a replica of `primary`, and waits until it has all that is there now.
     pub fn follow(&self, primary: &Self) {
         let () = self.ask(&format!("REPLICAOF 127.0.0.1 {}", primary.port()));
+        let all = primary.replicated("master_repl_offset:");
         let end = Instant::now() + Duration::from_secs(30);
-        while !self
-            .ask::<String>("INFO replication")
-            .contains("master_link_status:up")
-        {
+        let has_it = || {
+            let info: String = self.ask("INFO replication");
+            let is_linked = info.contains("master_link_status:up");
+            is_linked && self.replicated("slave_repl_offset:") >= all
+        };
+        while !has_it() {
             assert!(Instant::now() < end, "the replica must follow");
             thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// How far a stream of changes has come.
+    fn replicated(&self, name: &str) -> Option<u64> {
+        let info: String = self.ask("INFO replication");
+        info.lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
     }
 }
 

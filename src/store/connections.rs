@@ -8,8 +8,11 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{Database, Error, Pool, pool::PoolConnection};
-use tokio::time::Instant;
+use sqlx::{Connection as _, Database, Error, Pool, pool::PoolConnection};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout},
+};
 
 use super::millis::millis;
 
@@ -17,11 +20,18 @@ use super::millis::millis;
 /// that its user found to be useless, is never lent again, and the idle ones that are as old as it
 /// are thrown away with it: what cut, swallowed or outdated one of them has most likely done so to
 /// all, and a full pool of them must not cost a try each.
+///
+/// But where the server answers others meanwhile, it is only slow, and to connect again would make it
+/// slower until it answers nobody: then the connection is asked in the background, and lent again
+/// only when it has answered.
 #[derive(Debug)]
 pub(super) struct Connections<DB: Database> {
     pool: Pool<DB>,
+    may_be_slow: bool,
     /// How often the idle ones were thrown away; clones throw away together.
     generation: Arc<AtomicU64>,
+    /// How many operations came to their end.
+    answers: Arc<AtomicU64>,
     /// How long the layer of this very clone waits, in milliseconds; zero until one says so.
     timeout: AtomicU64,
 }
@@ -30,10 +40,24 @@ impl<DB: Database> Connections<DB> {
     /// Until a layer says something else.
     const TIMEOUT: Duration = Duration::from_secs(1);
 
-    pub(super) fn new(pool: Pool<DB>) -> Self {
+    /// To a server.
+    #[cfg(feature = "postgres")]
+    pub(super) fn remote(pool: Pool<DB>) -> Self {
+        Self::new(pool, true)
+    }
+
+    /// To a file, which is opened again in no time.
+    #[cfg(feature = "sqlite")]
+    pub(super) fn local(pool: Pool<DB>) -> Self {
+        Self::new(pool, false)
+    }
+
+    fn new(pool: Pool<DB>, may_be_slow: bool) -> Self {
         Self {
             pool,
+            may_be_slow,
             generation: Arc::default(),
+            answers: Arc::default(),
             timeout: AtomicU64::new(0),
         }
     }
@@ -65,6 +89,7 @@ impl<DB: Database> Connections<DB> {
             connections: self,
             connection: None,
             generation: self.generation.load(Relaxed),
+            answers: self.answers.load(Relaxed),
             began: Instant::now(),
             is_settled: false,
         };
@@ -72,8 +97,8 @@ impl<DB: Database> Connections<DB> {
             // Whoever stood in the queue for so long would not come to the end of its operation, and
             // cost the pool a good connection for nothing.
             Ok(connection) if loan.is_late() => {
-                loan.connection = Some(connection);
-                loan.give_back();
+                loan.is_settled = true;
+                drop(connection);
                 return Err(Error::PoolTimedOut);
             }
             Ok(connection) => loan.connection = Some(connection),
@@ -107,7 +132,9 @@ impl<DB: Database> Clone for Connections<DB> {
     fn clone(&self) -> Self {
         Self {
             pool: self.pool.clone(),
+            may_be_slow: self.may_be_slow,
             generation: Arc::clone(&self.generation),
+            answers: Arc::clone(&self.answers),
             timeout: AtomicU64::new(self.timeout.load(Relaxed)),
         }
     }
@@ -119,6 +146,7 @@ pub(super) struct Loan<'a, DB: Database> {
     /// None while the pool looks for one, and when the loan has ended.
     connection: Option<PoolConnection<DB>>,
     generation: u64,
+    answers: u64,
     began: Instant,
     is_settled: bool,
 }
@@ -128,14 +156,15 @@ impl<DB: Database> Loan<'_, DB> {
         self.connection.as_deref_mut().ok_or(Error::PoolClosed)
     }
 
-    /// Whether half of the time is over.
+    /// Whether most of the time is over.
     fn is_late(&self) -> bool {
-        self.began.elapsed() > self.connections.timeout() / 2
+        self.began.elapsed() >= self.connections.timeout() / 4 * 3
     }
 
     /// The operation has come to its end, whatever that was, and the connection is good.
     pub(super) fn give_back(mut self) {
         self.is_settled = true;
+        self.connections.answers.fetch_add(1, Relaxed);
         drop(self.connection.take());
     }
 
@@ -162,12 +191,31 @@ impl<DB: Database> Drop for Loan<'_, DB> {
         if self.is_settled {
             return;
         }
+        let others_are_answered = self.connections.answers.load(Relaxed) != self.answers;
+        if self.connections.may_be_slow && others_are_answered {
+            if let Some(connection) = self.connection.take() {
+                ask(connection, self.connections.timeout());
+            }
+            return;
+        }
         self.close();
         // A peer that hangs up early says nothing about the database.
-        if self.began.elapsed() >= self.connections.timeout() / 4 * 3 {
+        if self.is_late() {
             self.connections.replace(self.generation);
         }
     }
+}
+
+/// Gives the connection back when it answers in time. Until then it counts as lent.
+fn ask<DB: Database>(mut connection: PoolConnection<DB>, time: Duration) {
+    let Ok(runtime) = Handle::try_current() else {
+        return drop(connection.detach());
+    };
+    runtime.spawn(async move {
+        if !matches!(timeout(time, connection.ping()).await, Ok(Ok(()))) {
+            drop(connection.detach());
+        }
+    });
 }
 
 fn as_u64(timeout: Duration) -> u64 {

@@ -46,8 +46,9 @@ use super::{
 ///
 /// A connection on which a step broke, did not end in time, or was told that its server cannot write
 /// (a standby, a read-only default, a shutdown) is closed and never used again, and with it those of
-/// the pool that were idle at that moment: after a restart or a failover all of them are as dead. The
-/// step is repeated at once on a new one, to wherever the name of the host leads by then. The waits
+/// the pool that were idle at that moment: after a restart or a failover all of them are as dead.
+/// (One whose step did not end in time while the server answered others is used again once it has
+/// answered too: to connect anew would slow a slow server down.) A broken step is repeated at once on a new one, to wherever the name of the host leads by then. The waits
 /// in the SQL, for a lock and for a whole statement, follow
 /// [`Times::store_operation`](crate::Times::store_operation), so that no server process waits for
 /// longer than anybody here does.
@@ -142,7 +143,7 @@ impl PostgresStore {
     /// the connections finds it. Does nothing yet: [`migrate`](Self::migrate) comes next.
     pub fn new(pool: PgPool) -> Self {
         Self {
-            connections: Connections::new(pool),
+            connections: Connections::remote(pool),
             sql: Arc::new(Statements::new(TableName::default())),
             sweeper: Sweeper::default(),
         }

@@ -131,7 +131,7 @@ impl SqliteStore {
     pub fn new(pool: SqlitePool) -> Self {
         Self {
             file: Arc::new(DatabaseFile::new(pool.connect_options().get_filename())),
-            connections: Connections::new(pool),
+            connections: Connections::local(pool),
             busy_timeout: Arc::new(AtomicU64::new(Self::UNKNOWN)),
             statements: Statements::of_valid(Self::DEFAULT_TABLE),
             sweeper: Sweeper::default(),

@@ -93,7 +93,10 @@ struct Case {
 }
 
 fn cases() -> Result<Vec<Case>, BoxError> {
-    let (key, wrong_key) = (SigningKey::new(KEY)?, SigningKey::new("a guess")?);
+    let (key, wrong_key) = (
+        SigningKey::new(KEY)?,
+        SigningKey::new("a guess at the key")?,
+    );
     let now = unix_now();
     let case = |what, callback: Callback, status, verdict, runs| Case {
         what,

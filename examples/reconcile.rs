@@ -59,11 +59,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         shortest: Duration::from_millis(200),
         longest: Duration::from_secs(1),
         ..Pace::default()
-    });
-    let unconfirmed = watchlist.clone();
+    })?;
     let layer = SunoCallbackLayer::new(SigningKey::new(SIGNING_KEY)?, MemoryStore::default())
-        .confirm(client.clone())
-        .on_unconfirmed(move |event| drop(unconfirmed.watch(event.task_id())));
+        .confirm(client.clone());
     let ledger = Ledger::default();
     let handler: Router = Router::new()
         .fallback(post(on_voice))

@@ -86,7 +86,7 @@ impl Options {
             times,
             parallel,
             backoff: Duration::try_from_secs_f64(backoff)?,
-            key: SigningKey::trimmed(key).map_err(|_| "SUNO_WEBHOOK_HMAC_KEY is not set")?,
+            key: SigningKey::trimmed(key).map_err(|why| format!("SUNO_WEBHOOK_HMAC_KEY: {why}"))?,
             age,
         })
     }

@@ -1,6 +1,9 @@
 use std::{
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -9,6 +12,7 @@ use tokio::time::Instant;
 use crate::{
     delivery::{Trust, Via},
     event::{Meaning, VoiceEvent},
+    lease::Lease,
     milestone::Memory,
     store::{Held, Record, SlotKey},
 };
@@ -19,6 +23,7 @@ pub(crate) struct Arrival {
     truth: OnceLock<VoiceEvent>,
     origin: Origin,
     grant: OnceLock<Grant>,
+    is_detached: AtomicBool,
     pub(crate) began: Instant,
     pub(crate) deadline: Instant,
 }
@@ -39,6 +44,7 @@ pub(crate) struct Grant {
     pub(crate) held: Held,
     pub(crate) record: Record,
     pub(crate) retain: Duration,
+    pub(crate) lease: Lease,
     #[cfg(feature = "postgres")]
     pub(crate) ledger: Option<crate::store::postgres::Ledger>,
 }
@@ -55,6 +61,7 @@ impl Arrival {
             truth: OnceLock::new(),
             origin,
             grant: OnceLock::new(),
+            is_detached: AtomicBool::new(false),
             began,
             deadline,
         }
@@ -86,10 +93,21 @@ impl Arrival {
             held: Held::NONE,
             record: Record::EMPTY,
             retain: Duration::ZERO,
+            lease: Lease::none(),
             #[cfg(feature = "postgres")]
             ledger: None,
         };
         self.grant.get().unwrap_or(&NONE)
+    }
+
+    /// The request was answered or dropped, and its handler goes on.
+    pub(crate) fn detach(&self) {
+        self.is_detached.store(true, Relaxed);
+    }
+
+    /// Whether nobody waits for the answer any more.
+    pub(crate) fn is_detached(&self) -> bool {
+        self.is_detached.load(Relaxed)
     }
 
     pub(crate) fn trust(&self) -> Trust {

@@ -24,6 +24,9 @@ pub(crate) trait Call<H, E> {
     /// The request, for as long as the service was not called.
     fn request_mut(self: Pin<&mut Self>) -> Option<&mut HandlerRequest>;
 
+    /// The same service with another request; `None` once the service was called.
+    fn again(self: Pin<&mut Self>, request: HandlerRequest) -> Option<BoxCaller<H, E>>;
+
     /// The inner service's answer. Not to be polled again after it.
     fn poll(
         self: Pin<&mut Self>,
@@ -94,8 +97,19 @@ impl<S: Service<HandlerRequest>> Caller<S> {
 
 impl<S, H> Call<H, S::Error> for Caller<S>
 where
-    S: Service<HandlerRequest, Response = Response<H>>,
+    S: Service<HandlerRequest, Response = Response<H>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
 {
+    fn again(self: Pin<&mut Self>, request: HandlerRequest) -> Option<BoxCaller<H, S::Error>> {
+        match self.project().stage.project() {
+            StageProject::Waiting { inner, .. } => {
+                let inner = catch("clone of the handler", || inner.clone()).ok()?;
+                Some(Caller::boxed(inner, request))
+            }
+            StageProject::Calling { .. } | StageProject::Over => None,
+        }
+    }
+
     fn request_mut(self: Pin<&mut Self>) -> Option<&mut HandlerRequest> {
         match self.project().stage.project() {
             StageProject::Waiting { request, .. } => request.as_mut(),

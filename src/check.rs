@@ -43,12 +43,12 @@ impl<D: DedupStore> Pipeline<D> {
         }
     }
 
-    fn wants_truth(&self, arrival: &Arrival) -> bool {
-        let wanted = match arrival.event().meaning() {
-            Meaning::Ready | Meaning::Failed => true,
+    pub(crate) fn wants_truth(&self, arrival: &Arrival) -> bool {
+        let event = arrival.event();
+        let wanted = match event.meaning() {
             Meaning::Inconsistent(_) | Meaning::Unknown => true,
-            Meaning::PhraseReady => self.confirm_phrases,
-            Meaning::Pending => false,
+            Meaning::PhraseReady => event.is_final() || self.confirm_phrases,
+            _ => event.is_final(),
         };
         wanted && arrival.via() == Via::Callback
     }
@@ -57,23 +57,33 @@ impl<D: DedupStore> Pipeline<D> {
         if let Some(record) = self.twins.handled(slot) {
             return Ok(Some(record));
         }
-        let peeked = self.store("peek", deadline, || self.store.peek(slot)).await;
+        let peek = || self.store.peek(slot);
+        let peeked = self.patiently("peek", deadline, peek).await;
         peeked.ok_or(Answer::Refused(Rejection::StoreUnavailable))
     }
 
-    /// Once a task has succeeded, the rest of it is late.
+    /// Once a task has succeeded, the rest of it is late. But where a poll finds a record without
+    /// that success, and nobody confirmed it, the two contradict each other.
     fn after_success(&self, arrival: &Arrival, record: &Record) -> Answer {
-        match arrival.is_success() {
-            true => self.known(arrival, record),
-            false => Answer::Received(Disposition::Late),
+        if arrival.is_success() {
+            return self.known(arrival, record);
+        }
+        let first = Memory::from_record(record);
+        let in_doubt = first.filter(|it| it.trust != Trust::Confirmed);
+        let denies = arrival.via() == Via::Poll && arrival.event().is_final();
+        match in_doubt.filter(|_| denies) {
+            Some(first) => {
+                self.report(arrival, &first);
+                Answer::Received(Disposition::Conflict)
+            }
+            None => Answer::Received(Disposition::Late),
         }
     }
 
     async fn confirm(&self, confirmer: &Confirmer, arrival: &Arrival) -> Result<(), Answer> {
         match self.truth(confirmer, arrival).await {
             Ok(truth) => arrival.confirm(truth),
-            Err(Doubt::Unknown) => self.unconfirmed(arrival)?,
-            Err(Doubt::Crowded) => return Err(Answer::Refused(Rejection::TooManyWaiters)),
+            Err(doubt) => self.unconfirmed(arrival, doubt)?,
         }
         if arrival.is_success() {
             return Ok(());
@@ -86,16 +96,19 @@ impl<D: DedupStore> Pipeline<D> {
         }
     }
 
-    fn unconfirmed(&self, arrival: &Arrival) -> Result<(), Answer> {
+    fn unconfirmed(&self, arrival: &Arrival, doubt: Doubt) -> Result<(), Answer> {
         trace::unconfirmed(arrival);
         if let Some(hook) = &self.on_unconfirmed {
             panic::caught("on_unconfirmed", || hook(arrival.event()));
         }
-        match self.unconfirmed {
+        match (self.unconfirmed, doubt) {
             // Nothing in it can be acted on, and a refusal would only use up the tries.
             _ if arrival.event().meaning() == Meaning::Unknown => Ok(()),
-            Unconfirmed::Deliver => Ok(()),
-            Unconfirmed::Refuse => Err(Answer::Refused(Rejection::Unconfirmed)),
+            (_, Doubt::Crowded) => Err(Answer::Refused(Rejection::TooManyWaiters)),
+            (Unconfirmed::Deliver, _) => Ok(()),
+            (Unconfirmed::Keep | Unconfirmed::Refuse, _) => {
+                Err(Answer::Refused(Rejection::Unconfirmed))
+            }
         }
     }
 

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use http::Response;
-use tokio::time::sleep;
+use tokio::time::Instant;
 
 use crate::{
     arrival::{Arrival, Grant},
     conflict::Conflict,
     delivery::Trust,
     event::{Meaning, VoiceEvent},
+    lease::Lease,
     milestone::Memory,
     panic,
     pipeline::Pipeline,
@@ -17,7 +18,7 @@ use crate::{
     rejection::Rejection,
     reply::{self, Disposition, ResponseBody},
     store::{Claim, DedupStore, Held, Owner, Record, SlotKey},
-    timer::{Backoff, by},
+    timer::by,
     trace,
     twins::{Lead, Left, Turn},
 };
@@ -39,24 +40,27 @@ impl Answer {
     }
 }
 
+/// What the store decided, and when it was asked.
+pub(crate) type Claimed = (Claim, Instant);
+
 impl<D: DedupStore> Pipeline<D> {
     /// Decides about an event. Nothing is held before it is granted, so dropping the future costs at
     /// most one lease: that of a claim whose answer was under way.
-    pub(crate) async fn decide(&self, arrival: &Arrival) -> Result<Lead, Answer> {
+    pub(crate) async fn decide(&self, arrival: &Arrival) -> Result<(Lead, Instant), Answer> {
         self.check(arrival).await?;
         let slot = self.namespace.slot(arrival.event());
         self.admit(arrival, slot)?;
         let lead = self.lead(arrival, slot).await?;
-        match self.claim(arrival, &lead).await? {
-            Claim::Granted(held) => {
-                arrival.grant(self.grant(arrival, &lead, held));
-                Ok(lead)
+        match self.claim(arrival, &slot).await? {
+            (Claim::Granted(held), asked) => {
+                arrival.grant(self.grant(arrival, slot, held, asked));
+                Ok((lead, asked))
             }
-            Claim::Done(record) => {
+            (Claim::Done(record), _) => {
                 lead.done(record);
                 Err(self.known(arrival, &record))
             }
-            Claim::InFlight { .. } => Err(Answer::Refused(Rejection::StillInFlight)),
+            (Claim::InFlight { .. }, _) => Err(Answer::Refused(Rejection::StillInFlight)),
         }
     }
 
@@ -70,18 +74,20 @@ impl<D: DedupStore> Pipeline<D> {
         }
         let task = self.namespace.success(arrival.event());
         let span = self.times.tolerance.saturating_mul(2);
-        match self.variants.admit(&task, slot, self.limits.variants, span) {
+        let limit = self.limits.events_per_task;
+        match self.variants.admit(&task, &slot, limit, span) {
             true => Ok(()),
             false => Err(Answer::Refused(Rejection::TooManyVariants)),
         }
     }
 
-    fn grant(&self, arrival: &Arrival, lead: &Lead, held: Held) -> Grant {
+    fn grant(&self, arrival: &Arrival, slot: SlotKey, held: Held, asked: Instant) -> Grant {
         Grant {
-            slot: *lead.slot(),
+            slot,
             held,
             record: arrival.memory().to_record(),
             retain: self.retention(arrival.event()),
+            lease: Lease::ending(asked - arrival.began + self.times.lease),
             #[cfg(feature = "postgres")]
             ledger: crate::store::postgres::Ledger::of(&*self.store),
         }
@@ -91,7 +97,9 @@ impl<D: DedupStore> Pipeline<D> {
         match event.is_final() {
             true => {
                 let outcome = self.times.retain_outcome;
-                outcome.unwrap_or_else(|| self.store.retention())
+                let outcome = outcome.unwrap_or_else(|| self.store.retention());
+                // Whoever says how long: a captured pair must not outlive what it brought.
+                outcome.max(self.times.least_retention())
             }
             false => self.times.retain_progress,
         }
@@ -99,9 +107,9 @@ impl<D: DedupStore> Pipeline<D> {
 
     /// Waits for its twins in this process, or leads them to the store.
     ///
-    /// A leader whom the store does not answer gives up after its own tries, and the next twin
-    /// starts with tries of its own: while the store is away one request of a slot asks it at a
-    /// time, and each is answered at its own deadline at the latest.
+    /// A leader whom the store does not answer gives up when its own time is over, and the next twin
+    /// starts with its own: while the store is away one request of a slot asks it at a time, and
+    /// each is answered at its own deadline at the latest.
     async fn lead(&self, arrival: &Arrival, slot: SlotKey) -> Result<Lead, Answer> {
         loop {
             match self.twins.enter(slot) {
@@ -120,51 +128,28 @@ impl<D: DedupStore> Pipeline<D> {
     }
 
     /// Claims in the store, for everybody who waits in this process.
-    async fn claim(&self, arrival: &Arrival, lead: &Lead) -> Result<Claim, Answer> {
+    async fn claim(&self, arrival: &Arrival, slot: &SlotKey) -> Result<Claimed, Answer> {
         let owner = random::owner();
-        match self.claim_once(arrival, lead, owner).await? {
-            Claim::InFlight { remaining } => {
-                Box::pin(self.poll_claim(arrival, lead, owner, remaining)).await
-            }
-            decided => Ok(decided),
+        match self.claim_until(slot, owner, arrival.deadline).await? {
+            (Some(decided @ (Claim::Granted(_) | Claim::Done(_))), asked) => Ok((decided, asked)),
+            first => Box::pin(self.inherit(arrival, slot, owner, first)).await,
         }
     }
 
-    async fn claim_once(
+    /// Claims once. A lease counts from when it was asked for at the latest.
+    pub(crate) async fn claim_until(
         &self,
-        arrival: &Arrival,
-        lead: &Lead,
+        slot: &SlotKey,
         owner: Owner,
-    ) -> Result<Claim, Answer> {
+        end: Instant,
+    ) -> Result<(Option<Claim>, Instant), Answer> {
         if self.drain.is_ending() {
             return Err(Answer::Refused(Rejection::ShuttingDown));
         }
-        let claim = || self.store.claim(lead.slot(), owner, self.times.lease);
-        let claimed = self.store("claim", arrival.deadline, claim).await;
-        claimed.ok_or(Answer::Refused(Rejection::StoreUnavailable))
+        let asked = Instant::now();
+        let claim = || self.store.claim(slot, owner, self.times.lease);
+        Ok((self.store_once("claim", || end, claim).await, asked))
     }
-
-    /// Another process holds the claim: looks again and again until it is done or free.
-    async fn poll_claim(
-        &self,
-        arrival: &Arrival,
-        lead: &Lead,
-        owner: Owner,
-        mut remaining: Duration,
-    ) -> Result<Claim, Answer> {
-        let mut backoff = Backoff::new(self.times.poll / 5, self.times.poll);
-        loop {
-            let pause = backoff.pause().min(remaining.max(Self::SHORTEST_POLL));
-            let slept = by(arrival.deadline, sleep(pause)).await;
-            slept.ok_or(Answer::Refused(Rejection::StillInFlight))?;
-            match self.claim_once(arrival, lead, owner).await? {
-                Claim::InFlight { remaining: left } => remaining = left,
-                decided => return Ok(decided),
-            }
-        }
-    }
-
-    const SHORTEST_POLL: Duration = Duration::from_millis(10);
 
     /// The answer to an event whose slot is done with `record`.
     pub(crate) fn known(&self, arrival: &Arrival, record: &Record) -> Answer {

@@ -1,23 +1,15 @@
 //! Asks the provider what is true before an outcome is handed over.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    future::Future,
-    pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use tokio::{
-    sync::{Semaphore, watch},
-    time::{Instant, sleep_until},
-};
+use tokio::time::{Instant, sleep_until};
 
 use crate::{
     event::{CallbackKind, Meaning, TaskId, VoiceEvent},
+    limits::Limits,
+    questions::Questions,
+    reconcile::Watchlist,
     timer::by,
-    times::Limits,
 };
 
 /// Says what is true, given what a callback claims.
@@ -27,12 +19,24 @@ use crate::{
 /// says, and the callback is only a hint that it is time to ask.
 ///
 /// The layer asks before it claims: one question per task at a time, whose answer everybody who
-/// waits shares and which is used again for a second.
+/// waits shares and which is used again for a second. Questions wait for their turn; of those that
+/// may be open ([`Limits::questions`](crate::Limits::questions)) a quarter at most is about tasks
+/// that were asked about in the last minutes.
+///
+/// # What cannot be confirmed in time
+///
+/// is answered with 503, and by default the layer keeps its task and asks on about it, whether or
+/// not the provider comes again, until the record is known or the patience of its
+/// [`Pace`](crate::reconcile::Pace) is over; the record is then handed to the same handler, as
+/// [`Via::Poll`](crate::Via::Poll). So a limit of ours never costs an event. [`Unconfirmed`] has
+/// the other choices. What is kept is in memory: **after a restart** the application gives the
+/// tasks that it has seen no end of to a reconciler's
+/// [`watch_all`](crate::reconcile::Watchlist::watch_all).
 ///
 /// # Cancellation safety
 ///
-/// The layer drops the future when the time for confirming is up. It runs on a task of its own, so
-/// a sender who hangs up does not end it, and cannot have it started again.
+/// The layer drops a future when its time is up. It runs on a task of its own, so a sender who
+/// hangs up does not end it, and cannot have it started again.
 ///
 /// # Example
 ///
@@ -59,6 +63,36 @@ pub trait Confirm: Send + Sync + 'static {
     /// Asks once. The layer bounds the time, repeats a [`Confirmation::Pending`] each second and a
     /// [`Confirmation::Unavailable`] once, and does the sharing.
     fn confirm(&self, claimed: &VoiceEvent) -> impl Future<Output = Confirmation> + Send;
+
+    /// Completes when a task may be asked about that no callback waits for; [`Confirm::look_up`]
+    /// follows at once. At which task it looks is decided only then. By default it may be at any
+    /// time; one whose API bears so many questions a second waits here.
+    fn turn(&self) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
+
+    /// Asks about a task that no callback waits for, after a [`Confirm::turn`]. The layer asks 30 s
+    /// at the longest.
+    ///
+    /// By default it confirms an event that claims nothing.
+    fn look_up(
+        &self,
+        kind: CallbackKind,
+        task: &TaskId,
+    ) -> impl Future<Output = Confirmation> + Send {
+        let claimed = about(kind, task);
+        async move {
+            match claimed {
+                Some(claimed) => self.confirm(&claimed).await,
+                None => Confirmation::Unavailable,
+            }
+        }
+    }
+}
+
+/// An event that claims nothing about its task.
+fn about(kind: CallbackKind, task: &TaskId) -> Option<VoiceEvent> {
+    VoiceEvent::from_record(kind, task, "{}").ok()
 }
 
 /// What a [`Confirm`] found out.
@@ -73,64 +107,60 @@ pub enum Confirmation {
     Unavailable,
 }
 
-/// What happens to a callback that could not be confirmed.
+/// What happens to a callback that could not be confirmed in time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unconfirmed {
-    /// It is answered with 503, so that the provider sends it again. After three such tries the
-    /// provider stops for ever: watch the task with a reconciler.
+    /// It is answered with 503, and the layer asks on until it is known: what the provider's tries
+    /// do not deliver, a poll does.
     #[default]
+    Keep,
+    /// It is answered with 503, and nobody asks on. After three such tries the provider stops for
+    /// ever: for an application whose reconciler watches every task that it submits.
     Refuse,
     /// It is delivered with the trust of its signature.
     Deliver,
 }
 
-/// Called with a claim that could not be confirmed, so that somebody watches the task.
+/// Called with a claim that could not be confirmed.
 pub(crate) type UnconfirmedHook = Arc<dyn Fn(&VoiceEvent) + Send + Sync>;
 
-/// The step `confirm`: a [`Confirm`] with what keeps a flood of callbacks off the provider's API.
+/// The step `confirm`: a [`Confirm`] with what keeps a flood of callbacks off the provider's API,
+/// and what could not be learned in time.
 pub(crate) struct Confirmer {
-    source: Arc<dyn ErasedConfirm>,
-    questions: Mutex<HashMap<Subject, Asked>>,
-    open: Arc<Semaphore>,
+    questions: Questions,
     /// How many may wait for the truth about one task.
     waiters: usize,
+    pub(crate) kept: Watchlist,
 }
-
-/// What a question is about. Layers of both kinds may share one confirmer.
-type Subject = (CallbackKind, TaskId);
-
-/// What was last asked about a task, and everybody who waits for the truth about it.
-#[derive(Clone)]
-struct Asked {
-    question: Arc<Question>,
-    crowd: Arc<()>,
-}
-
-/// One question: asked by a task of its own, so that whoever hangs up and comes again finds it
-/// under way instead of asking anew.
-struct Question(watch::Sender<Option<Answer>>);
-
-type Answer = (Confirmation, Instant);
 
 impl Confirmer {
-    /// How long an answer is used again, and the pause before the next question about the task.
-    const FRESH: Duration = Duration::from_secs(1);
-
     /// How often the provider is asked once more after it could not be asked.
     const RETRIES: usize = 1;
 
-    pub(crate) fn new(source: Arc<dyn ErasedConfirm>, limits: &Limits) -> Self {
+    pub(crate) fn new(confirm: impl Confirm, limits: &Limits) -> Self {
+        Self::with(Arc::new(confirm), limits, Watchlist::default())
+    }
+
+    fn with(source: Arc<dyn ErasedConfirm>, limits: &Limits, kept: Watchlist) -> Self {
         Self {
-            source,
-            questions: Mutex::default(),
-            open: Arc::new(Semaphore::new(limits.questions.min(Semaphore::MAX_PERMITS))),
+            questions: Questions::new(source, limits),
             waiters: limits.waiters_per_slot,
+            kept,
         }
     }
 
     /// The same source under other limits.
     pub(crate) fn limited(&self, limits: &Limits) -> Self {
-        Self::new(Arc::clone(&self.source), limits)
+        Self::with(Arc::clone(self.source()), limits, self.kept.clone())
+    }
+
+    /// The same source that keeps on another list.
+    pub(crate) fn keeping(&self, kept: Watchlist, limits: &Limits) -> Self {
+        Self::with(Arc::clone(self.source()), limits, kept)
+    }
+
+    pub(crate) fn source(&self) -> &Arc<dyn ErasedConfirm> {
+        self.questions.source()
     }
 
     /// The truth about the task of `claimed`, where it is known within `budget`.
@@ -141,66 +171,119 @@ impl Confirmer {
         deadline: Instant,
     ) -> Result<VoiceEvent, Doubt> {
         let end = deadline.min(Instant::now() + budget);
-        let mut asked = self.asked(claimed, budget);
+        let mut asked = self.questions.ask(claimed, budget).ok_or(Doubt::Crowded)?;
         if asked.waiting() > self.waiters {
             return Err(Doubt::Crowded);
         }
-        let mut retries = Self::RETRIES;
+        let mut learned = Learned::new(claimed);
         loop {
-            let answer = by(end, asked.question.answer()).await.flatten();
-            let (answer, at) = answer.ok_or(Doubt::Unknown)?;
-            match answer {
-                Confirmation::Confirmed(event) if settles(&event, claimed) => return Ok(event),
-                // What claims nothing is not worth waiting for.
-                _ if claimed.meaning() == Meaning::Unknown => return Err(Doubt::Unknown),
-                Confirmation::Confirmed(_) | Confirmation::Pending => {}
-                Confirmation::Unavailable => {
-                    retries = retries.checked_sub(1).ok_or(Doubt::Unknown)?;
-                }
+            let answer = by(end, asked.answer()).await.flatten();
+            let Some((answer, at)) = answer else {
+                return learned.at_the_end();
+            };
+            match learned.weigh(answer) {
+                Next::Settled(record) => return Ok(record),
+                Next::Over => return learned.at_the_end(),
+                Next::Again => {}
             }
-            let slept = by(end, sleep_until(at + Self::FRESH)).await;
-            slept.ok_or(Doubt::Unknown)?;
-            asked = self.asked(claimed, budget);
+            let paused = by(end, sleep_until(at + Questions::FRESH)).await;
+            if paused.is_none() || Instant::now() >= end {
+                return learned.at_the_end();
+            }
+            let again = self.questions.ask(claimed, budget);
+            asked = again.ok_or(Doubt::Crowded)?;
+        }
+    }
+}
+
+/// What the answers so far say about a claim.
+struct Learned<'a> {
+    claimed: &'a VoiceEvent,
+    /// The last record, where it says that the task is over and names no result, and how often in
+    /// a row it did.
+    finished: Option<(VoiceEvent, usize)>,
+    retries: usize,
+}
+
+enum Next {
+    Settled(VoiceEvent),
+    /// No further answer would help.
+    Over,
+    Again,
+}
+
+impl<'a> Learned<'a> {
+    fn new(claimed: &'a VoiceEvent) -> Self {
+        Self {
+            claimed,
+            finished: None,
+            retries: Confirmer::RETRIES,
         }
     }
 
-    /// The question about this task that is open or was just answered, or a new one.
-    fn asked(&self, claimed: &VoiceEvent, budget: Duration) -> Asked {
-        let subject = (claimed.kind(), claimed.task_id().clone());
-        let mut questions = self
-            .questions
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let before = questions.get(&subject);
-        if let Some(asked) = before.filter(|it| it.question.is_usable()) {
-            return asked.clone();
+    fn weigh(&mut self, answer: Confirmation) -> Next {
+        match answer {
+            Confirmation::Confirmed(record) if !self.is_about(&record) => {
+                self.finished = None;
+                Next::Again
+            }
+            Confirmation::Confirmed(record) => self.weigh_record(record),
+            Confirmation::Pending => self.pending(),
+            Confirmation::Unavailable => match self.retries.checked_sub(1) {
+                Some(retries) => {
+                    self.retries = retries;
+                    Next::Again
+                }
+                None => Next::Over,
+            },
         }
-        let asked = Asked {
-            question: Arc::new(Question(watch::Sender::new(None))),
-            crowd: before.map_or_else(Arc::default, |it| Arc::clone(&it.crowd)),
-        };
-        // A map that has to grow first forgets what nobody would use.
-        if questions.len() == questions.capacity() {
-            questions.retain(|_, it| it.question.is_usable() || it.waiting() > 0);
-        }
-        questions.insert(subject, asked.clone());
-        drop(questions);
-        self.ask(Asking::new(&asked.question), claimed.clone(), budget);
-        asked
     }
 
-    fn ask(&self, asking: Asking, claimed: VoiceEvent, budget: Duration) {
-        let Ok(open) = Arc::clone(&self.open).try_acquire_owned() else {
-            return;
-        };
-        let source = Arc::clone(&self.source);
-        // A little earlier than those who wait for it, so that they find it ended.
-        let end = Instant::now() + (budget - budget / 100);
-        tokio::spawn(async move {
-            let answer = by(end, source.confirm_erased(&claimed)).await;
-            drop(open);
-            asking.end(answer.unwrap_or(Confirmation::Unavailable));
-        });
+    fn weigh_record(&mut self, record: VoiceEvent) -> Next {
+        match record.meaning() {
+            _ if record.is_final() => Next::Settled(record),
+            Meaning::PhraseReady if self.wants_phrase() => Next::Settled(record),
+            Meaning::Inconsistent(_) => self.finished(record),
+            _ => self.pending(),
+        }
+    }
+
+    /// The record is over without a result. It may fill in: a claimed result has all of its time,
+    /// anything else until the record repeats itself.
+    fn finished(&mut self, record: VoiceEvent) -> Next {
+        let times = self.finished.take().map_or(1, |(_, times)| times + 1);
+        if times > 1 && !self.claimed.is_final() {
+            return Next::Settled(record);
+        }
+        self.finished = Some((record, times));
+        Next::Again
+    }
+
+    /// What claims nothing is not worth waiting for.
+    fn pending(&mut self) -> Next {
+        self.finished = None;
+        match self.claimed.meaning() {
+            Meaning::Unknown => Next::Over,
+            _ => Next::Again,
+        }
+    }
+
+    fn at_the_end(self) -> Result<VoiceEvent, Doubt> {
+        match self.finished {
+            Some((record, times)) if times > 1 => Ok(record),
+            Some((record, _)) if record.meaning() == self.claimed.meaning() => Ok(record),
+            _ => Err(Doubt::Unknown),
+        }
+    }
+
+    fn wants_phrase(&self) -> bool {
+        let claimed = self.claimed.meaning();
+        claimed == Meaning::PhraseReady || claimed == Meaning::Unknown
+    }
+
+    fn is_about(&self, record: &VoiceEvent) -> bool {
+        let subject = |it: &VoiceEvent| (it.kind(), it.task_id().clone());
+        subject(record) == subject(self.claimed)
     }
 }
 
@@ -213,83 +296,41 @@ pub(crate) enum Doubt {
     Crowded,
 }
 
-impl Asked {
-    /// How many hold it beside the map.
-    fn waiting(&self) -> usize {
-        Arc::strong_count(&self.crowd) - 1
-    }
-}
-
-impl Question {
-    /// `None` never comes: whoever asks keeps the sender.
-    async fn answer(&self) -> Option<Answer> {
-        let mut answers = self.0.subscribe();
-        answers.wait_for(Option::is_some).await.ok()?.clone()
-    }
-
-    fn is_usable(&self) -> bool {
-        let answer = self.0.borrow();
-        answer
-            .as_ref()
-            .is_none_or(|(_, at)| at.elapsed() < Confirmer::FRESH)
-    }
-}
-
-/// Answers its question when it is dropped, so that a panic or the end of the runtime leaves
-/// nobody waiting.
-struct Asking {
-    question: Arc<Question>,
-    answer: Confirmation,
-}
-
-impl Asking {
-    fn new(question: &Arc<Question>) -> Self {
-        Self {
-            question: Arc::clone(question),
-            answer: Confirmation::Unavailable,
-        }
-    }
-
-    fn end(mut self, answer: Confirmation) {
-        self.answer = answer;
-    }
-}
-
-impl Drop for Asking {
-    fn drop(&mut self) {
-        let answer = std::mem::replace(&mut self.answer, Confirmation::Unavailable);
-        let answer = (answer, Instant::now());
-        self.question.0.send_replace(Some(answer));
-    }
-}
-
-/// Whether a record says enough to act on, about the task that was asked about. A success without
-/// a voice id does not, even if it stays like that.
-fn settles(record: &VoiceEvent, claimed: &VoiceEvent) -> bool {
-    let phrases = [record, claimed].map(|it| it.meaning() == Meaning::PhraseReady);
-    let decided = record.is_final() || phrases == [true; 2];
-    decided && record.task_id() == claimed.task_id() && record.kind() == claimed.kind()
-}
-
 impl fmt::Debug for Confirmer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Confirmer").finish_non_exhaustive()
     }
 }
 
+type Asking<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
 /// The twin of [`Confirm`] that can be a trait object.
 pub(crate) trait ErasedConfirm: Send + Sync {
-    fn confirm_erased<'a>(
+    fn confirm_erased<'a>(&'a self, claimed: &'a VoiceEvent) -> Asking<'a, Confirmation>;
+
+    fn turn_erased(&self) -> Asking<'_, ()>;
+
+    fn look_up_erased<'a>(
         &'a self,
-        claimed: &'a VoiceEvent,
-    ) -> Pin<Box<dyn Future<Output = Confirmation> + Send + 'a>>;
+        kind: CallbackKind,
+        task: &'a TaskId,
+    ) -> Asking<'a, Confirmation>;
 }
 
 impl<C: Confirm> ErasedConfirm for C {
-    fn confirm_erased<'a>(
-        &'a self,
-        claimed: &'a VoiceEvent,
-    ) -> Pin<Box<dyn Future<Output = Confirmation> + Send + 'a>> {
+    fn confirm_erased<'a>(&'a self, claimed: &'a VoiceEvent) -> Asking<'a, Confirmation> {
         Box::pin(self.confirm(claimed))
+    }
+
+    fn turn_erased(&self) -> Asking<'_, ()> {
+        Box::pin(self.turn())
+    }
+
+    fn look_up_erased<'a>(
+        &'a self,
+        kind: CallbackKind,
+        task: &'a TaskId,
+    ) -> Asking<'a, Confirmation> {
+        Box::pin(self.look_up(kind, task))
     }
 }

@@ -5,7 +5,8 @@ use crate::{
     event::{TaskId, VoiceEvent, VoiceId},
 };
 
-/// A success that names another voice than the one that its task already succeeded with.
+/// A success that names another voice than the one that its task already succeeded with, or a
+/// record, found by a poll, that contradicts what was handed over.
 ///
 /// The body is not signed, so one of the two may be forged. The first stands; this one is answered
 /// with 200 and reported, because nobody but the application can decide.

@@ -5,7 +5,8 @@ use crate::{
     store::{Held, Record, SlotKey},
 };
 
-/// How an event came to the handler: which try, how far it can be trusted, under which fence.
+/// How an event came to the handler: which try, how far it can be trusted, under which fence, and
+/// whether its claim still stands.
 ///
 /// The layer inserts it into the extensions of the request beside the
 /// [`VoiceEvent`](crate::VoiceEvent); with the `axum` feature it is an extractor. Cheap to clone.
@@ -65,6 +66,51 @@ impl Delivery {
     /// [`commit`](crate::DedupStore::commit) in a transaction of the handler's own needs.
     pub fn held(&self) -> &Held {
         &self.0.granted().held
+    }
+
+    /// Whether the claim is surely still this handler's: its lease was renewed in time, and nobody
+    /// else holds the slot.
+    ///
+    /// `false` is no order to stop: nobody may have taken over, and a later renewal makes it `true`
+    /// again. But another may be running by now, so an effect that must happen once is better left
+    /// to that one. Costs a look at the clock. Says nothing once the handler has ended.
+    pub fn holds_claim(&self) -> bool {
+        self.0.is_leased()
+    }
+
+    /// Completes when the claim is no longer surely this handler's: a renewal was told that another
+    /// holds it, or the lease has run out unrenewed because the store is away or the thread was
+    /// blocked. Never, where the claim is kept until the handler ends.
+    ///
+    /// # Cancellation safety
+    ///
+    /// Dropping it changes nothing, and it can be made again.
+    ///
+    /// # Example
+    ///
+    /// A handler that stops before its effect:
+    ///
+    /// ```
+    /// use http::StatusCode;
+    /// use suno_callback::{Delivery, VoiceEvent};
+    /// # async fn download(_: &VoiceEvent) -> Vec<u8> { Vec::new() }
+    /// # async fn publish(_: Vec<u8>) {}
+    ///
+    /// async fn on_voice(event: VoiceEvent, delivery: Delivery) -> StatusCode {
+    ///     let sound = tokio::select! {
+    ///         sound = download(&event) => sound,
+    ///         () = delivery.claim_lost() => return StatusCode::SERVICE_UNAVAILABLE,
+    ///     };
+    ///     if !delivery.holds_claim() {
+    ///         return StatusCode::SERVICE_UNAVAILABLE;
+    ///     }
+    ///     publish(sound).await;
+    ///     StatusCode::OK
+    /// }
+    /// # let _ = on_voice;
+    /// ```
+    pub async fn claim_lost(&self) {
+        self.0.lease_over().await;
     }
 
     /// What the layer will commit when the handler has succeeded.

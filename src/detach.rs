@@ -61,6 +61,7 @@ impl<T: 'static> Drop for Detachable<T> {
             return;
         }
         if let (Some(future), Some(runtime)) = (self.future.take(), &self.runtime) {
+            self.arrival.detach();
             runtime.spawn(async move { drop(future.await) });
         }
     }

@@ -20,6 +20,8 @@ use crate::{
     claim::Answer,
     detach::Detachable,
     gate::Proof,
+    handle::Handled,
+    hint,
     pipeline::Pipeline,
     rejection::Rejection,
     reply::{self, ResponseBody},
@@ -59,7 +61,7 @@ pin_project! {
             work: Option<Work<D, H, E>>,
         },
         /// Once the claim is granted, dropping it detaches it.
-        Running { handling: Detachable<Result<Response<ResponseBody<H>>, E>>, alarm: Alarm },
+        Running { handling: Detachable<Handled<H, E>>, alarm: Alarm },
         Refused { rejection: Rejection },
         Over,
     }
@@ -72,8 +74,11 @@ pub(crate) struct Work<D, H, E> {
 }
 
 impl<B, D, H, E> ResponseFuture<B, D, H, E> {
-    pub(crate) fn refuse(rejection: Rejection) -> Self {
-        let phase = Phase::refuse(rejection);
+    pub(crate) fn refuse(
+        rejection: Rejection,
+        hint: impl FnOnce() -> Option<&'static str>,
+    ) -> Self {
+        let phase = Phase::refuse(rejection, hint);
         Self { phase }
     }
 
@@ -124,13 +129,13 @@ where
 
 /// (confirm) -> claim -> inner service -> commit | release -> reply
 fn poll_running<H, E>(
-    handling: &mut Detachable<Result<Response<ResponseBody<H>>, E>>,
+    handling: &mut Detachable<Handled<H, E>>,
     alarm: &mut Alarm,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Response<ResponseBody<H>>, E>> {
     // The handler first: an answer that is there at the deadline is the answer.
-    if let Poll::Ready(reply) = handling.poll(cx) {
-        return Poll::Ready(reply);
+    if let Poll::Ready(handled) = handling.poll(cx) {
+        return Poll::Ready(handled.reply);
     }
     ready!(alarm.poll(cx));
     let rejection = match handling.is_granted() {
@@ -142,8 +147,8 @@ fn poll_running<H, E>(
 }
 
 impl<B, D, H, E> Phase<B, D, H, E> {
-    fn refuse(rejection: Rejection) -> Self {
-        trace::refused(rejection);
+    fn refuse(rejection: Rejection, hint: impl FnOnce() -> Option<&'static str>) -> Self {
+        trace::refused(rejection, hint);
         Self::Refused { rejection }
     }
 }
@@ -177,13 +182,14 @@ where
         let Some(work) = work.take() else {
             return Poll::Pending;
         };
-        let verified = read.and_then(|body| {
-            let arrival = work.pipeline.verify(proof, &body, *began)?;
-            Ok((Arc::new(arrival), body))
-        });
-        Poll::Ready(match verified {
-            Ok((arrival, body)) => Self::run(work, arrival, body),
-            Err(rejection) => Self::refuse(rejection),
+        let body = match read {
+            Ok(body) => body,
+            Err(why) => return Poll::Ready(Self::refuse(why, || hint::of_reading(why))),
+        };
+        let credentials = &work.pipeline.gate.credentials;
+        Poll::Ready(match work.pipeline.verify(proof, &body, *began) {
+            Ok(arrival) => Self::run(work, Arc::new(arrival), body),
+            Err(why) => Self::refuse(why, || hint::of_body(why, &body, credentials, proof)),
         })
     }
 

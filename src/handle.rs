@@ -1,10 +1,9 @@
-//! The steps `inner service -> commit | release`: from the granted claim to its end, whether or
-//! not anybody still waits for the answer.
+//! The step `inner service`: the handler, from the granted claim to its end, whether or not anybody
+//! still waits for the answer.
 
 use std::{
-    convert::Infallible,
-    future::{pending, poll_fn},
-    pin::pin,
+    future::poll_fn,
+    pin::{Pin, pin},
     sync::Arc,
     task::Poll,
 };
@@ -12,24 +11,21 @@ use std::{
 use bytes::Bytes;
 use http::{Response, header::CONTENT_LENGTH};
 use http_body_util::Full;
-use tokio::{
-    task::unconstrained,
-    time::{Instant, sleep_until},
-};
+use tokio::{task::unconstrained, time::Instant};
 
 use crate::{
     arrival::Arrival,
-    caller::{BoxCaller, HandlerRequest},
+    caller::{BoxCaller, Call, HandlerRequest},
+    claim::Answer,
     delivery::{Delivery, Trust, Via},
-    drain::Permit,
+    milestone::Namespace,
     panic::Panicked,
     pipeline::Pipeline,
     rejection::Rejection,
     reply::{self, Disposition, ResponseBody},
-    store::{DedupStore, Settled},
-    timer::{Alarm, Backoff, by},
+    store::DedupStore,
+    timer::Alarm,
     trace,
-    twins::Lead,
 };
 
 impl<D: DedupStore> Pipeline<D> {
@@ -41,16 +37,26 @@ impl<D: DedupStore> Pipeline<D> {
         self: Arc<Self>,
         arrival: Arc<Arrival>,
         mut caller: BoxCaller<H, E>,
-    ) -> Result<Response<ResponseBody<H>>, E> {
+    ) -> Handled<H, E>
+    where
+        H: Send + 'static,
+        E: Send + 'static,
+    {
         let permit = self.drain.permit();
-        let lead = match self.decide(&arrival).await {
-            Ok(lead) => lead,
+        let decided = match is_within_itself(&self.namespace, &arrival, caller.as_mut()) {
+            true => Err(Answer::Refused(Rejection::MountedTwice)),
+            false => self.decide(&arrival).await,
+        };
+        let (lead, granted) = match decided {
+            Ok(decided) => decided,
             Err(answer) => {
                 trace::answered(&arrival, answer);
-                return Ok(answer.reply());
+                self.keep_refused(&arrival, answer, caller);
+                let reply = Ok(answer.reply());
+                return Handled { answer, reply };
             }
         };
-        let granted = Instant::now();
+        self.keep_undecided(&arrival, &mut caller);
         let delivery = Delivery(arrival);
         if let Some(request) = caller.as_mut().request_mut() {
             prepare(request, &delivery);
@@ -60,7 +66,10 @@ impl<D: DedupStore> Pipeline<D> {
             .settle(&delivery, lead, permit, ended.is_success())
             .await;
         trace::handled(&delivery.0, how, ended.stopped(), granted);
-        ended.reply(how)
+        let answer = ended.answer(how);
+        self.is_known(&delivery.0, answer);
+        let reply = ended.reply(how);
+        Handled { answer, reply }
     }
 
     /// Polls the handler. One that is ready at the first poll pays for no timer; the watch over a
@@ -97,8 +106,16 @@ impl<D: DedupStore> Pipeline<D> {
     async fn watch(&self, delivery: &Delivery, granted: Instant) -> Rejection {
         let mut heartbeat = pin!(self.heartbeat(delivery, granted));
         let mut ending = pin!(self.drain.ending());
-        let mut cap = Alarm::at(granted + self.times.detached);
+        let longest = self.times.detached;
+        // Who waits for an answer has it by the deadline.
+        let mut cap = Alarm::at(delivery.0.deadline + longest);
+        let mut is_detached = false;
         poll_fn(|cx| {
+            // The task that it was moved to polls it at once.
+            if !is_detached && delivery.0.is_detached() {
+                is_detached = true;
+                cap = Alarm::at(Instant::now() + longest);
+            }
             if ending.as_mut().poll(cx).is_ready() {
                 self.drain.count_aborted();
                 return Poll::Ready(Rejection::Aborted);
@@ -110,151 +127,22 @@ impl<D: DedupStore> Pipeline<D> {
         })
         .await
     }
+}
 
-    /// One try a beat. A beat that fails is no reason to stop: the commit decides.
-    async fn heartbeat(&self, delivery: &Delivery, granted: Instant) -> Infallible {
-        let it = delivery.0.granted();
-        let lease = self.times.lease;
-        // From the grant on: the first poll may have blocked the thread for longer than a beat.
-        let mut due = granted + self.times.heartbeat;
-        loop {
-            sleep_until(due).await;
-            if due.elapsed() > lease / 2 {
-                trace::heartbeat_late(&delivery.0, due.elapsed());
-            }
-            let renew = || self.store.renew(&it.slot, &it.held, lease);
-            let end = || Instant::now() + self.times.store_operation;
-            if let Some(Settled::Lost) = self.store_once("renew", end, renew).await {
-                trace::claim_lost(delivery);
-                return pending().await;
-            }
-            due = Instant::now() + self.times.heartbeat;
-        }
+/// Whether the request comes from another layer that handles the same event right now, and would wait
+/// for that one for as long as that one waits for us. No sender can write into extensions.
+fn is_within_itself<H, E>(
+    namespace: &Namespace,
+    arrival: &Arrival,
+    caller: Pin<&mut (dyn Call<H, E> + Send)>,
+) -> bool {
+    let request = caller.request_mut();
+    let outer = request.and_then(|it| it.extensions().get::<Delivery>());
+    let is_within = outer.is_some_and(|it| *it.slot() == namespace.slot(arrival.event()));
+    if is_within {
+        trace::mounted_twice(arrival);
     }
-
-    /// commit | release
-    async fn settle(
-        self: &Arc<Self>,
-        delivery: &Delivery,
-        lead: Lead,
-        permit: Permit,
-        success: bool,
-    ) -> Disposition {
-        if success {
-            return self.commit(delivery, lead, permit).await;
-        }
-        self.release(delivery, lead, permit).await;
-        Disposition::HandlerFailed
-    }
-
-    /// The handler has succeeded: whatever the store does now, the answer is 200.
-    async fn commit(
-        self: &Arc<Self>,
-        delivery: &Delivery,
-        lead: Lead,
-        permit: Permit,
-    ) -> Disposition {
-        match self.commit_once(delivery).await {
-            Some(settled) => Self::committed(delivery, lead, settled),
-            None => Box::pin(self.defer_commit(delivery, lead, permit)).await,
-        }
-    }
-
-    async fn commit_once(&self, delivery: &Delivery) -> Option<Settled> {
-        let it = delivery.0.granted();
-        let commit = || self.store.commit(&it.slot, &it.held, &it.record, it.retain);
-        let end = || self.patience(delivery.0.deadline);
-        self.store_once("commit", end, commit).await
-    }
-
-    fn committed(delivery: &Delivery, lead: Lead, settled: Settled) -> Disposition {
-        match settled {
-            Settled::Applied => {
-                lead.done(*delivery.record());
-                Disposition::Accepted
-            }
-            Settled::Lost => {
-                trace::claim_lost(delivery);
-                Disposition::ClaimLost
-            }
-        }
-    }
-
-    /// Leaves the commit to a task, and waits for it as long as the answer may.
-    async fn defer_commit(
-        self: &Arc<Self>,
-        delivery: &Delivery,
-        lead: Lead,
-        permit: Permit,
-    ) -> Disposition {
-        let (pipeline, delivery) = (Arc::clone(self), delivery.clone());
-        let deadline = delivery.0.deadline;
-        let deferred = tokio::spawn(async move {
-            let _permit = permit;
-            pipeline.commit_later(&delivery, lead).await
-        });
-        let settled = by(deadline, deferred).await.and_then(Result::ok);
-        settled.unwrap_or(Disposition::CommitDeferred)
-    }
-
-    /// Repeats a commit until the store takes it, for as long as a detached handler may run. Callers
-    /// in this process are answered from the record meanwhile. Above [`Limits::deferred_commits`]
-    /// they wait, and the commit is given up with the answer.
-    ///
-    /// [`Limits::deferred_commits`]: crate::Limits::deferred_commits
-    async fn commit_later(&self, delivery: &Delivery, lead: Lead) -> Disposition {
-        let now = Instant::now();
-        let place = lead.handled(*delivery.record());
-        let end = match place {
-            Some(_) => now + self.times.detached,
-            None => (now + self.times.store_budget).max(delivery.0.deadline),
-        };
-        let mut backoff = Backoff::new(self.times.poll / 5, self.times.store_budget);
-        let mut ending = pin!(self.drain.ending());
-        let mut last = false;
-        while !last && Instant::now() < end {
-            let next = end.min(Instant::now() + backoff.pause());
-            last = by(next, ending.as_mut()).await.is_some();
-            if let Some(settled) = self.commit_once(delivery).await {
-                return Self::committed(delivery, lead, settled);
-            }
-        }
-        trace::commit_given_up(delivery);
-        Disposition::CommitDeferred
-    }
-
-    /// Gives the claim back, so that the next try runs at once. A release that fails costs the
-    /// lease, so it is not worth more than the answer's deadline.
-    async fn release(self: &Arc<Self>, delivery: &Delivery, lead: Lead, permit: Permit) {
-        let it = delivery.0.granted();
-        let end = || self.patience(delivery.0.deadline);
-        let release = || self.store.release(&it.slot, &it.held);
-        if self.store_once("release", end, release).await.is_none() {
-            Box::pin(self.defer_release(delivery, lead, permit)).await;
-        }
-    }
-
-    async fn defer_release(self: &Arc<Self>, delivery: &Delivery, lead: Lead, permit: Permit) {
-        let (pipeline, delivery) = (Arc::clone(self), delivery.clone());
-        let deadline = delivery.0.deadline;
-        let deferred = tokio::spawn(async move {
-            let _held = (permit, lead);
-            let it = delivery.0.granted();
-            let end = Instant::now() + pipeline.times.store_budget;
-            let release = || pipeline.store.release(&it.slot, &it.held);
-            let _ = pipeline.store("release", end, release).await;
-        });
-        let _ = by(deadline, deferred).await;
-    }
-
-    /// Until when a first try may take: the answer's deadline, or the time of one operation where
-    /// nobody waits any more.
-    fn patience(&self, deadline: Instant) -> Instant {
-        match Instant::now() {
-            now if now < deadline => deadline,
-            now => now + self.times.store_operation,
-        }
-    }
+    is_within
 }
 
 /// Gives the handler its event. Its request has the exact bytes that arrived, unless the provider's
@@ -270,6 +158,12 @@ fn prepare(request: &mut HandlerRequest, delivery: &Delivery) {
     }
     request.extensions_mut().insert(event.clone());
     request.extensions_mut().insert(delivery.clone());
+}
+
+/// How an event ended: the typed answer, and the reply to whoever called.
+pub(crate) struct Handled<H, E> {
+    pub(crate) answer: Answer,
+    pub(crate) reply: Result<Response<ResponseBody<H>>, E>,
 }
 
 /// How the handler ended.
@@ -289,6 +183,12 @@ impl<B, E> Ended<B, E> {
             Self::Answered(_) => None,
             Self::Stopped(why) => Some(*why),
         }
+    }
+
+    /// What became of the event, for those to whom a reply says too little.
+    fn answer(&self, how: Disposition) -> Answer {
+        let stopped = self.stopped().map(Answer::Refused);
+        stopped.unwrap_or(Answer::Received(how))
     }
 
     fn reply(self, how: Disposition) -> Result<Response<ResponseBody<B>>, E> {

@@ -9,12 +9,14 @@ use crate::{
     drain::Drain,
     event::{CallbackKind, VoiceEvent},
     gate::{Credentials, Gate},
+    limits::{InvalidLimits, Limits},
     milestone::Namespace,
     pipeline::Pipeline,
+    reconcile::{InvalidPace, Pace, Watchlist},
     service::SunoCallbackService,
     signature::{KeyRing, SigningKey, UrlSecret},
     store::DedupStore,
-    times::{InvalidTimes, Limits, Times},
+    times::{InvalidTimes, Times},
     twins::Twins,
     variants::Variants,
 };
@@ -29,8 +31,8 @@ use crate::{
 /// use std::time::Duration;
 /// use suno_callback::{CallbackKind, MemoryStore, SigningKey, SunoCallbackLayer, Times};
 ///
-/// let layer = SunoCallbackLayer::new(SigningKey::new("new key")?.labelled("2026-11"), MemoryStore::default())
-///     .also_accept(SigningKey::new("old key")?.labelled("2026-05"))
+/// let layer = SunoCallbackLayer::new(SigningKey::new("the new key of the page")?.labelled("2026-11"), MemoryStore::default())
+///     .also_accept(SigningKey::new("the old key of the page")?.labelled("2026-05"))
 ///     .kind(CallbackKind::Validate)
 ///     .namespace("singers")
 ///     .times(Times { tolerance: Duration::from_secs(120), ..Times::default() })?
@@ -135,13 +137,18 @@ impl<D> SunoCallbackLayer<D> {
     ///
     /// Comes before the layer is used: services that it has made keep a table of running events of
     /// their own.
-    pub fn limits(self, limits: Limits) -> Self {
-        self.with_change(|it| {
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidLimits`] when a limit would shut out what is genuine; see [`Limits::check`].
+    pub fn limits(self, limits: Limits) -> Result<Self, InvalidLimits> {
+        limits.check()?;
+        Ok(self.with_change(|it| {
             it.twins = Arc::new(Twins::new(limits.clone()));
             let confirmer = it.confirmer.take();
             it.confirmer = confirmer.map(|it| Arc::new(it.limited(&limits)));
             it.limits = limits;
-        })
+        }))
     }
 
     /// Compares signatures with another clock than the system's: for tests.
@@ -149,33 +156,74 @@ impl<D> SunoCallbackLayer<D> {
         self.with_change(|it| it.gate.clock = Arc::new(clock))
     }
 
-    /// Asks the provider before an outcome is handed over: a success, a failure, or an event that
-    /// contradicts itself.
+    /// Asks the provider before an outcome is handed over: a success, a failure, and what
+    /// contradicts itself or is unknown.
+    ///
+    /// What cannot be confirmed in time is **kept**: the layer asks on about it, whether or not the
+    /// provider comes again, and hands the record to the same handler when it is known. Nothing has
+    /// to be wired for that; see [`Confirm`], and [`unconfirmed`](Self::unconfirmed) for the other
+    /// choices. After a restart the application gives its open tasks to a
+    /// [`Reconciler`](crate::Reconciler).
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # #[cfg(feature = "client")] {
+    /// use suno_callback::client::{ApiKey, VoiceClient};
+    /// use suno_callback::{MemoryStore, SigningKey, SunoCallbackLayer};
+    ///
+    /// # fn demo() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = VoiceClient::https(ApiKey::new("the-key-of-the-account")?)?;
+    /// let key = SigningKey::new("the key of the settings page")?;
+    /// let layer = SunoCallbackLayer::new(key, MemoryStore::default()).confirm(client);
+    /// # Ok(()) }
+    /// # demo().unwrap();
+    /// # }
+    /// ```
     pub fn confirm(self, confirm: impl Confirm) -> Self {
         self.with_change(|it| {
-            let confirmer = Confirmer::new(Arc::new(confirm), &it.limits);
+            let confirmer = Confirmer::new(confirm, &it.limits);
             it.confirmer = Some(Arc::new(confirmer));
         })
     }
 
-    /// Asks also before a ready phrase is handed over. It costs the phrase some of its short life.
+    /// Asks also before a ready phrase of [`CallbackKind::Generate`] is handed over, where it is
+    /// progress. It costs the phrase some of its short life.
     pub fn confirm_phrases(self) -> Self {
         self.with_change(|it| it.confirm_phrases = true)
     }
 
-    /// What happens to an outcome that could not be confirmed. Default: [`Unconfirmed::Refuse`].
+    /// What happens to an event that could not be confirmed in time. Default:
+    /// [`Unconfirmed::Keep`].
+    ///
+    /// What is unknown anyway is delivered as such: nothing in it can be acted on.
     pub fn unconfirmed(self, unconfirmed: Unconfirmed) -> Self {
         self.with_change(|it| it.unconfirmed = unconfirmed)
     }
 
-    /// Calls `hook` with every claim that could not be confirmed, whatever then happens to it: a
-    /// place to have the task watched. Must be quick; a panic in it is caught.
+    /// How the layer asks on about what it keeps, and how much it keeps; after
+    /// [`confirm`](Self::confirm), without which nothing is kept. Default: [`Pace::default`].
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidPace`] when the pace breaks a promise; see [`Pace::check`].
+    pub fn keeping(self, pace: Pace) -> Result<Self, InvalidPace> {
+        let kept = Watchlist::new(pace)?;
+        Ok(self.with_change(|it| {
+            let confirmer = it.confirmer.take();
+            it.confirmer = confirmer.map(|confirmer| Arc::new(confirmer.keeping(kept, &it.limits)));
+        }))
+    }
+
+    /// Calls `hook` with every claim that could not be confirmed in time, whatever then happens to
+    /// it: for metrics, or to have the task watched elsewhere too. Must be quick; a panic in it is
+    /// caught.
     pub fn on_unconfirmed(self, hook: impl Fn(&VoiceEvent) + Send + Sync + 'static) -> Self {
         self.with_change(|it| it.on_unconfirmed = Some(Arc::new(hook)))
     }
 
-    /// Calls `hook` when a task succeeds a second time with another voice, instead of logging it as
-    /// an error. Must be quick; a panic in it is caught.
+    /// Calls `hook` when a task succeeds a second time with another voice, or when the provider's
+    /// record contradicts what was handed over, instead of logging it as an error. Must be quick; a panic in it is caught.
     pub fn on_conflict(self, hook: impl Fn(&Conflict) + Send + Sync + 'static) -> Self {
         self.with_change(|it| it.on_conflict = Some(ConflictHook(Arc::new(hook))))
     }

@@ -30,18 +30,27 @@ mod extract;
 mod future;
 mod gate;
 mod handle;
+mod heir;
+mod hint;
+mod keep;
 mod layer;
+mod lease;
+mod limits;
 mod milestone;
 mod operation;
 mod panic;
 mod pipeline;
+mod questions;
 mod random;
+pub mod reconcile;
 mod rejection;
 mod reply;
 mod service;
+mod settle;
 mod shards;
 mod signature;
 pub mod store;
+mod tally;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod timer;
@@ -63,15 +72,17 @@ pub use self::{
     future::ResponseFuture,
     gate::{SIGNATURE_HEADER, TIMESTAMP_HEADER},
     layer::SunoCallbackLayer,
+    limits::{InvalidLimits, Limits},
+    reconcile::Reconciler,
     rejection::Rejection,
     reply::{Disposition, ResponseBody},
     service::SunoCallbackService,
-    signature::{EmptyKey, SigningKey, UrlSecret, WeakSecret},
+    signature::{InvalidKey, SigningKey, UrlSecret, WeakSecret},
     store::{AnyStore, DedupStore, MemoryStore},
-    times::{InvalidTimes, Limits, Times},
+    times::{InvalidTimes, Times},
 };
 
 #[cfg(feature = "client")]
-pub use self::client::{Reconciler, VoiceClient};
+pub use self::client::VoiceClient;
 #[cfg(feature = "axum")]
 pub use self::extract::LayerMissing;

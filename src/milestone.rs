@@ -76,11 +76,14 @@ impl Namespace {
         hash
     }
 
-    /// What contradicts itself is told apart by what it claims; where a key is repeated, by the
-    /// whole body, because nobody can say which of the two values counts.
+    /// What contradicts itself is told apart by what it claims; where nobody can say what
+    /// that is, by the whole body.
     fn inconsistent(&self, event: &VoiceEvent, why: Inconsistency) -> SlotKey {
         let hash = self.start(event, Tag::Inconsistent);
-        if why == Inconsistency::RepeatedKey {
+        if matches!(
+            why,
+            Inconsistency::RepeatedKey | Inconsistency::VoiceIdDamaged
+        ) {
             return finish(hash.chain_update([1]).chain_update(event.body()));
         }
         let voice_id = event.voice_id().map(VoiceId::as_str).unwrap_or_default();

@@ -11,11 +11,12 @@ use crate::{
     conflict::ConflictHook,
     delivery::{Trust, Via},
     drain::Drain,
-    event::{CallbackKind, Claims, InvalidEvent, VoiceEvent},
+    event::{self, CallbackKind, Claims, VoiceEvent},
     gate::{Credentials, Gate, Proof},
+    limits::Limits,
     milestone::Namespace,
     rejection::Rejection,
-    times::{Limits, Times},
+    times::Times,
     twins::Twins,
     variants::Variants,
 };
@@ -48,17 +49,16 @@ impl<D> Pipeline<D> {
         body: &Bytes,
         began: Instant,
     ) -> Result<Arrival, Rejection> {
-        let body = std::str::from_utf8(body).map_err(|_| InvalidEvent::NotJson)?;
-        let mut claims = Claims::default();
-        claims.read(body)?;
-        let origin = self.origin(proof, &claims)?;
-        let event = VoiceEvent::new(self.kind, &claims, body);
-        let deadline = began + self.times.reply_deadline;
-        Ok(Arrival::new(event, origin, began, deadline))
+        event::read(body, |claims, text| {
+            claims.check_ids()?;
+            let origin = self.origin(proof, claims)?;
+            let event = VoiceEvent::new(self.kind, claims, text);
+            let deadline = began + self.times.reply_deadline;
+            Ok(Arrival::new(event, origin, began, deadline))
+        })
     }
 
     /// A record that a poll found.
-    #[cfg(feature = "client")]
     pub(crate) fn polled(&self, record: VoiceEvent) -> Arrival {
         let origin = Origin {
             trust: Trust::Confirmed,

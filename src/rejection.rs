@@ -84,6 +84,9 @@ pub enum Rejection {
     Aborted,
     /// 500: the handler panicked.
     Panicked,
+    /// 500: the request came through another layer that handles the same events, and would have
+    /// waited for itself. Mount the layer on the route or on its router, not on both.
+    MountedTwice,
 }
 
 impl Rejection {
@@ -104,7 +107,7 @@ impl Rejection {
             }
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Panicked | Self::MountedTwice => StatusCode::INTERNAL_SERVER_ERROR,
             Self::ShuttingDown
             | Self::ClockUnusable
             | Self::TooManyWaiters
@@ -151,6 +154,7 @@ impl Rejection {
             Self::RanTooLong => "ran_too_long",
             Self::Aborted => "aborted",
             Self::Panicked => "panicked",
+            Self::MountedTwice => "mounted_twice",
         }
     }
 }

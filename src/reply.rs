@@ -80,6 +80,13 @@ impl<B> ResponseBody<B> {
     }
 }
 
+/// No bytes: what a layer in front answers with when it gives up on its own.
+impl<B> Default for ResponseBody<B> {
+    fn default() -> Self {
+        Self::constant("")
+    }
+}
+
 impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
     type Data = Bytes;
     type Error = B::Error;

@@ -1,25 +1,23 @@
 use std::{
+    future::poll_fn,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Method, Request, Response, header::CONTENT_TYPE};
 use http_body::Body;
 use http_body_util::Full;
 use tokio::time::Instant;
 use tower::Service;
 
-#[cfg(feature = "client")]
-use {
-    crate::{detach::Detachable, event::VoiceEvent},
-    http::{HeaderValue, Method, StatusCode, header::CONTENT_TYPE},
-    std::future::poll_fn,
-};
-
 use crate::{
-    caller::Caller,
+    caller::{BoxCaller, Caller, HandlerRequest},
+    claim::Answer,
+    detach::Detachable,
+    event::VoiceEvent,
     future::{ResponseFuture, Work},
+    hint,
     pipeline::Pipeline,
     rejection::Rejection,
     reply::ResponseBody,
@@ -60,11 +58,13 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if self.pipeline.drain.is_closed() {
-            return ResponseFuture::refuse(Rejection::ShuttingDown);
+            return ResponseFuture::refuse(Rejection::ShuttingDown, || None);
         }
         let proof = match self.pipeline.gate.check(&request) {
             Ok(proof) => proof,
-            Err(rejection) => return ResponseFuture::refuse(rejection),
+            Err(rejection) => {
+                return ResponseFuture::refuse(rejection, || hint::of_head(rejection, &request));
+            }
         };
         let (head, body) = request.into_parts();
         let request = Request::from_parts(head, Full::default());
@@ -85,54 +85,50 @@ impl<S: Clone, D> Clone for SunoCallbackService<S, D> {
     }
 }
 
-/// What became of a record that a poll found.
-#[cfg(feature = "client")]
-pub(crate) enum Handed {
-    /// The handler took it.
-    Accepted,
-    /// Its slot was done before.
-    Before,
-    /// Not now: the handler failed, or another still runs, or the store is away.
-    NotAccepted,
-}
-
-#[cfg(feature = "client")]
 impl<S, D, H> SunoCallbackService<S, D>
 where
-    S: Service<Request<Full<Bytes>>, Response = Response<H>> + Send + 'static,
+    S: Service<Request<Full<Bytes>>, Response = Response<H>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
     D: DedupStore,
     H: Send + 'static,
 {
+    /// Takes a record that a poll found to the handler; see [`Pipeline::hand_over`].
+    pub(crate) async fn hand_over(self, record: VoiceEvent) -> Answer {
+        let caller = Caller::boxed(self.inner, polled(&record));
+        self.pipeline.hand_over(record, caller).await
+    }
+}
+
+impl<D: DedupStore> Pipeline<D> {
     /// Takes a record that a poll found the way of a callback, from the claim on. No deadline cuts
     /// its handler; twins are waited for as long as a callback would.
     ///
     /// # Cancellation safety
     ///
     /// As for a [`ResponseFuture`]: once the handler runs, it runs to its end.
-    pub(crate) async fn hand_over(self, record: VoiceEvent) -> Handed {
-        let Self { inner, pipeline } = self;
-        if pipeline.drain.is_closed() {
-            return Handed::NotAccepted;
+    pub(crate) async fn hand_over<H, E>(
+        self: Arc<Self>,
+        record: VoiceEvent,
+        caller: BoxCaller<H, E>,
+    ) -> Answer
+    where
+        H: Send + 'static,
+        E: Send + 'static,
+    {
+        if self.drain.is_closed() {
+            return Answer::Refused(Rejection::ShuttingDown);
         }
-        let caller = Caller::boxed(inner, polled(&record));
-        let arrival = Arc::new(pipeline.polled(record));
-        let run = pipeline.run(Arc::clone(&arrival), caller);
+        let arrival = Arc::new(self.polled(record));
+        let run = self.run(Arc::clone(&arrival), caller);
         let mut handling = Detachable::new(arrival, run);
-        let reply = poll_fn(|cx| handling.poll(cx)).await;
-        match reply {
-            Ok(reply) if reply.status() != StatusCode::OK => Handed::NotAccepted,
-            Ok(_) if handling.is_granted() => Handed::Accepted,
-            Ok(_) => Handed::Before,
-            Err(_) => Handed::NotAccepted,
-        }
+        let handled = poll_fn(|cx| handling.poll(cx)).await;
+        handled.answer
     }
 }
 
 /// What the handler sees of a poll.
-#[cfg(feature = "client")]
-fn polled(record: &VoiceEvent) -> Request<Full<Bytes>> {
+pub(crate) fn polled(record: &VoiceEvent) -> HandlerRequest {
     let mut request = Request::new(Full::from(record.body().to_owned()));
     *request.method_mut() = Method::POST;
     let json = HeaderValue::from_static("application/json");

@@ -35,7 +35,6 @@ impl<T> Shards<T> {
     }
 
     /// Locks one shard after the other.
-    #[cfg(test)]
     pub(crate) fn iter(&self) -> impl Iterator<Item = MutexGuard<'_, T>> {
         self.shards
             .iter()

@@ -23,6 +23,13 @@ impl Alarm {
         Self { at, sleep: None }
     }
 
+    /// Has it go off at another instant.
+    pub(crate) fn set(&mut self, at: Instant) {
+        if self.at != at {
+            *self = Self::at(at);
+        }
+    }
+
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // Two timers of one instant may be fired one after the other; the clock speaks for both.
         if Instant::now() >= self.at {
@@ -83,7 +90,6 @@ impl<F: Future, S: Fn() -> Alarm> Future for OrAlarm<F, S> {
 }
 
 /// Completes when one of the two does, and drops neither.
-#[cfg(feature = "client")]
 pub(crate) async fn either<A, B>(mut a: Pin<&mut A>, mut b: Pin<&mut B>)
 where
     A: Future,
@@ -104,8 +110,12 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
+    /// What the runtime's timer can tell from nothing: a pause of zero would be none, for ever.
+    const SHORTEST: Duration = Duration::from_millis(1);
+
     pub(crate) fn new(first: Duration, longest: Duration) -> Self {
-        let next = first.min(longest);
+        let longest = longest.max(Self::SHORTEST);
+        let next = first.clamp(Self::SHORTEST, longest);
         Self { next, longest }
     }
 

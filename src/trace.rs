@@ -14,14 +14,23 @@ mod on {
 
     use tokio::time::Instant;
     use tower::BoxError;
-    use tracing::{debug, error, info, warn};
-
-    use crate::{
-        arrival::Arrival, claim::Answer, conflict::Conflict, delivery::Delivery, event::Escaped,
-        rejection::Rejection, reply::Disposition,
+    use tracing::{
+        debug, error,
+        field::{DisplayValue, display},
+        info, warn,
     };
+
     #[cfg(feature = "client")]
-    use crate::{client::ClientError, event::TaskId};
+    use crate::client::ClientError;
+    use crate::{
+        arrival::Arrival,
+        claim::Answer,
+        conflict::Conflict,
+        delivery::Delivery,
+        event::{Escaped, TaskId},
+        rejection::Rejection,
+        reply::Disposition,
+    };
 
     const TARGET: &str = "suno_callback";
 
@@ -35,19 +44,27 @@ mod on {
                 outcome = $arrival.event().outcome().as_str(),
                 trust = $arrival.trust().as_str(),
                 key = $arrival.key_label(),
+                hint = $arrival.event().foreign().map(another_route),
                 $($rest)+
             )
         };
     }
 
+    /// Content that is plainly another product's is no voice's, and its handler waits elsewhere.
+    fn another_route(product: &str) -> DisplayValue<String> {
+        display(format!(
+            "content of {product}: is the URL of another product's route?"
+        ))
+    }
+
     /// A request that was refused before its event was known to be genuine.
-    pub(crate) fn refused(rejection: Rejection) {
+    pub(crate) fn refused(rejection: Rejection, hint: impl FnOnce() -> Option<&'static str>) {
         let status = rejection.status().as_u16();
         match rejection {
             Rejection::ShuttingDown | Rejection::Method => {
                 debug!(target: TARGET, status, reason = %rejection, "refused");
             }
-            _ => warn!(target: TARGET, status, reason = %rejection, "refused"),
+            _ => warn!(target: TARGET, status, reason = %rejection, hint = hint(), "refused"),
         }
     }
 
@@ -91,6 +108,13 @@ mod on {
         );
     }
 
+    pub(crate) fn short_key() {
+        warn!(
+            target: TARGET,
+            "a signing key is shorter than 16 bytes; is it the whole key of the settings page?",
+        );
+    }
+
     pub(crate) fn store_failed(operation: &'static str, error: &BoxError) {
         let error = with_its_causes(&**error);
         warn!(target: TARGET, operation, error = ?Escaped(&error), "the store failed");
@@ -129,9 +153,31 @@ mod on {
         );
     }
 
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn file_replaced(path: &std::path::Path) {
+        let path = path.display().to_string();
+        warn!(
+            target: TARGET,
+            path = ?Escaped(&path),
+            "the file of the SQLite store was deleted or replaced, and nothing is remembered; put it \
+             back, or restart",
+        );
+    }
+
     pub(crate) fn record_unreadable(arrival: &Arrival) {
         let task_id = Escaped(arrival.event().task_id().as_str());
         error!(target: TARGET, ?task_id, "the store's record cannot be read");
+    }
+
+    pub(crate) fn mounted_twice(arrival: &Arrival) {
+        let task_id = Escaped(arrival.event().task_id().as_str());
+        error!(
+            target: TARGET,
+            ?task_id,
+            "the layer is mounted twice: a request came through one layer into another that handles \
+             the same events; mount it on the route or on its router, not on both, or give each a \
+             namespace",
+        );
     }
 
     pub(crate) fn heartbeat_late(arrival: &Arrival, by: Duration) {
@@ -176,13 +222,21 @@ mod on {
         warn!(target: TARGET, ?task_id, reason, %error, "the provider's API gave no answer");
     }
 
-    #[cfg(feature = "client")]
+    /// What could not be confirmed, and is not asked on about.
+    pub(crate) fn not_kept(arrival: &Arrival) {
+        let task_id = Escaped(arrival.event().task_id().as_str());
+        error!(
+            target: TARGET,
+            ?task_id,
+            "an event that could not be confirmed is not kept; only another try can deliver it",
+        );
+    }
+
     pub(crate) fn watch_ended(task: &TaskId, how: &'static str) {
         let task_id = Escaped(task.as_str());
         info!(target: TARGET, ?task_id, how, "a watch ended");
     }
 
-    #[cfg(feature = "client")]
     pub(crate) fn watch_failed(task: &TaskId, how: &'static str) {
         let task_id = Escaped(task.as_str());
         error!(target: TARGET, ?task_id, how, "a watch ended without an outcome");
@@ -214,34 +268,37 @@ mod off {
     use tokio::time::Instant;
     use tower::BoxError;
 
+    #[cfg(feature = "client")]
+    use crate::client::ClientError;
     use crate::{
-        arrival::Arrival, claim::Answer, conflict::Conflict, delivery::Delivery,
+        arrival::Arrival, claim::Answer, conflict::Conflict, delivery::Delivery, event::TaskId,
         rejection::Rejection, reply::Disposition,
     };
-    #[cfg(feature = "client")]
-    use crate::{client::ClientError, event::TaskId};
 
-    pub(crate) fn refused(_: Rejection) {}
+    pub(crate) fn refused(_: Rejection, _: impl FnOnce() -> Option<&'static str>) {}
     pub(crate) fn answered(arrival: &Arrival, _: Answer) {
-        let _ = arrival.began; // which nobody else reads
+        let _ = (arrival.began, arrival.event().foreign()); // which nobody else reads
     }
     pub(crate) fn handled(_: &Arrival, _: Disposition, _: Option<Rejection>, _: Instant) {}
+    pub(crate) fn short_key() {}
     pub(crate) fn store_failed(_: &'static str, _: &BoxError) {}
     pub(crate) fn store_slow(_: &'static str) {}
     #[cfg(feature = "redis")]
     pub(crate) fn eviction_possible(_: &str) {}
     #[cfg(feature = "redis")]
     pub(crate) fn eviction_unknown() {}
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn file_replaced(_: &std::path::Path) {}
     pub(crate) fn record_unreadable(_: &Arrival) {}
+    pub(crate) fn mounted_twice(_: &Arrival) {}
     pub(crate) fn heartbeat_late(_: &Arrival, _: Duration) {}
     pub(crate) fn claim_lost(_: &Delivery) {}
     pub(crate) fn commit_given_up(_: &Delivery) {}
     pub(crate) fn unconfirmed(_: &Arrival) {}
     #[cfg(feature = "client")]
     pub(crate) fn question_failed(_: &TaskId, _: &ClientError) {}
-    #[cfg(feature = "client")]
+    pub(crate) fn not_kept(_: &Arrival) {}
     pub(crate) fn watch_ended(_: &TaskId, _: &'static str) {}
-    #[cfg(feature = "client")]
     pub(crate) fn watch_failed(_: &TaskId, _: &'static str) {}
     pub(crate) fn conflict(_: &Conflict) {}
     pub(crate) fn panicked(_: &'static str, _: &(dyn Any + Send)) {}

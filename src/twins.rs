@@ -13,9 +13,9 @@ use std::{
 use tokio::sync::watch;
 
 use crate::{
+    limits::Limits,
     shards::{Shards, SlotHash},
     store::{Record, SlotKey},
-    times::Limits,
 };
 
 /// Who handles which slot. The first request of a slot leads: it alone talks to the store.
@@ -116,13 +116,23 @@ impl Twins {
             let mut slots = self.slots.lock(slot);
             match stays {
                 Some(running) => slots.insert(*slot, running),
-                None => slots.remove(slot),
+                None => take(&mut slots, slot),
             }
         };
         if let Some(Running::Led(Some(channel))) = before {
             channel.send_replace(Some(left));
         }
     }
+}
+
+/// Removes a slot. What a flood has made large becomes small again.
+fn take(slots: &mut HashMap<SlotKey, Running, SlotHash>, slot: &SlotKey) -> Option<Running> {
+    const SMALL: usize = 256;
+    let taken = slots.remove(slot);
+    if slots.capacity() > SMALL && slots.len() < slots.capacity() / 8 {
+        slots.shrink_to(SMALL.max(slots.len() * 2));
+    }
+    taken
 }
 
 impl fmt::Debug for Twins {
@@ -142,10 +152,6 @@ pub(crate) struct Lead {
 }
 
 impl Lead {
-    pub(crate) fn slot(&self) -> &SlotKey {
-        &self.slot
-    }
-
     /// The store has the record: twins are classified by it.
     pub(crate) fn done(mut self, record: Record) {
         self.twins.leave(&self.slot, Left::Done(record), None);
@@ -207,5 +213,26 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         (self.counter)(&self.twins).fetch_sub(1, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_leaves_no_large_table() {
+        let twins = Arc::new(Twins::new(Limits::default()));
+        let slot = |n: u64| {
+            let mut bytes = [0; 32];
+            bytes[..8].copy_from_slice(&n.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes());
+            SlotKey::from(bytes)
+        };
+        let capacity = || twins.slots.iter().map(|it| it.capacity()).sum::<usize>();
+        let leads: Vec<_> = (0..100_000).map(|n| twins.enter(slot(n))).collect();
+        assert!(leads.iter().all(|it| matches!(it, Turn::Lead(_))));
+        assert!(capacity() >= 100_000);
+        drop(leads);
+        assert!(capacity() <= 1024 * Twins::SHARDS, "{}", capacity());
     }
 }

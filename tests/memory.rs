@@ -1,5 +1,6 @@
 //! What a hostile body can cost: never more memory than the body limit and a constant, whatever it
-//! declares and however long it goes on. And what an entry of the memory store costs.
+//! declares and however long it goes on. And what an entry of the memory store costs, and a task
+//! that is asked about.
 
 use std::{
     convert::Infallible,
@@ -12,23 +13,27 @@ use std::{
 use bytes::Bytes;
 use futures_util::{FutureExt, stream};
 use harness::{
-    Callback,
+    Callback, Seen, accepting, key,
     probe::{Probe, layer},
-    serve,
+    provider::{Provider, Says},
+    secs, serve,
 };
 use http::Request;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{Full, StreamBody};
 use peak_alloc::PeakAlloc;
 use suno_callback::{
-    MemoryStore, Rejection,
+    MemoryStore, Rejection, SunoCallbackLayer, TaskId, Unconfirmed,
+    reconcile::Watchlist,
     store::{Claim, DedupStore, Owner, Record, SlotKey},
 };
 use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
     runtime::{Builder, Runtime},
+    time::sleep,
 };
+use tower::{Layer, ServiceExt};
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
@@ -278,6 +283,66 @@ fn f60_neither_a_gibibyte_nor_64_tib_over_a_socket_costs_more_than_the_server_s_
         assert!(peak < 1 << 20, "{framing}: {peak} bytes");
     }
     probe.assert_untouched();
+}
+
+/// A runtime whose time is virtual.
+fn paused() -> Runtime {
+    let mut builder = Builder::new_current_thread();
+    builder.enable_time().start_paused(true).build().unwrap()
+}
+
+const TASKS: usize = 3_000;
+
+/// Sends a success of each task under a confirmer that says that it is pending.
+async fn send_unconfirmed(unconfirmed: Unconfirmed) -> SunoCallbackLayer<MemoryStore> {
+    let layer = SunoCallbackLayer::new(key(), MemoryStore::default())
+        .confirm(Provider::that([Says::PENDING]))
+        .unconfirmed(unconfirmed);
+    let service = layer.layer(accepting(Seen::default()));
+    let all = (0..TASKS).map(|n| {
+        let id = format!("{n:032}");
+        let request = Callback::success(&id, "voice").request();
+        service.clone().oneshot(request)
+    });
+    drop(futures_util::future::join_all(all).await);
+    layer
+}
+
+/// How many bytes the layer still has for each task some seconds after it was refused.
+fn bytes_for_each(unconfirmed: Unconfirmed) -> usize {
+    paused().block_on(async {
+        // The store and the runtime take their room once.
+        drop(send_unconfirmed(unconfirmed).await);
+        sleep(secs(3)).await;
+        let before = MEMORY.current_usage();
+        let _layer = send_unconfirmed(unconfirmed).await;
+        sleep(secs(3)).await;
+        MEMORY.current_usage().saturating_sub(before) / TASKS
+    })
+}
+
+#[test]
+fn an_answered_question_is_out_of_memory_within_three_seconds() {
+    let _turn = alone();
+    let bytes = bytes_for_each(Unconfirmed::Refuse);
+    println!("{bytes} bytes for each task");
+    // What stays is the note that it was asked about.
+    assert!(bytes < 64, "{bytes} bytes for each task");
+}
+
+#[test]
+fn a_watch_and_what_a_layer_keeps_take_what_the_documentation_says() {
+    let _turn = alone();
+    let kept = bytes_for_each(Unconfirmed::Keep);
+    let before = MEMORY.current_usage();
+    let list = Watchlist::default();
+    for n in 0..TASKS {
+        let task = TaskId::new(format!("{n:032}")).unwrap();
+        paused().block_on(async { drop(list.watch(&task)) });
+    }
+    let watched = MEMORY.current_usage().saturating_sub(before) / TASKS;
+    println!("{kept} bytes for each task that is kept, {watched} for each that is watched");
+    assert!(kept <= 900 && watched <= 650, "{kept} {watched}");
 }
 
 /// Claims and commits so many slots, and gives the bytes that are kept for each and the most bytes

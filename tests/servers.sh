@@ -22,6 +22,7 @@ servers_install() {
     local missing=()
     servers_postgres_bin >/dev/null || missing+=(postgresql)
     command -v redis-server >/dev/null || missing+=(redis-server)
+    PATH=$PATH:/usr/sbin command -v pgbouncer >/dev/null || missing+=(pgbouncer)
     servers_apt "${missing[@]}" && servers_install_valkey
 }
 

@@ -1,28 +1,31 @@
 //! The memory store alone, beside a map that does nothing but hold the same.
 //!
-//! `cargo bench -p benches --bench stores -- --memory 10000,1000000` (10000000 takes a minute and
+//! `cargo bench -p benches --bench stores -- --memory 10000,1000000` (10000000 takes minutes and
 //! 4 GB) prints for each size:
 //!
 //! - what a slot takes, as the process grows while it claims and commits so many;
 //! - the slowest single operation of that, among those in which the system ran nothing else;
-//! - claim and commit of one more event beside so many live ones: the store, a `DashMap` of the
-//!   same value that neither expires nor is bounded, in turns, and the ratio.
+//! - claim and commit of an event on the way to so many live ones, growth included: the store, and
+//!   in turns with it a `DashMap` of the same value that neither expires nor is bounded; the
+//!   median of the ratios;
+//! - the ratio when each is full and another event comes for one that goes.
 
 use std::{
+    collections::VecDeque,
     process::Command,
     time::{Duration, Instant},
 };
 
 use dashmap::{DashMap, Entry};
+use futures_util::FutureExt;
 use suno_callback::store::{Claim, DedupStore, MemoryStore, Owner, Record, SlotKey};
 use tokio::runtime::Runtime;
 
 const LEASE: Duration = Duration::from_secs(5);
 const RETAIN: Duration = Duration::from_secs(24 * 3600);
 
-/// Events in one measurement, and how many measurements.
+/// Events in one measurement.
 const ROUND: u64 = 10_000;
-const ROUNDS: usize = 31;
 
 /// Each size in a process of its own, or memory that one has given back would hide in the next.
 pub(crate) fn run(runtime: &Runtime, sizes: Option<String>) {
@@ -31,8 +34,8 @@ pub(crate) fn run(runtime: &Runtime, sizes: Option<String>) {
         return runtime.block_on(measure(size));
     }
     println!(
-        "{:>11} {:>11} {:>11} {:>9} {:>11} {:>6} {:>13}",
-        "live slots", "bytes/slot", "slowest us", "ns", "dashmap ns", "ratio", "dashmap bytes"
+        "{:>11} {:>10} {:>10} {:>8} {:>11} {:>6} {:>11}",
+        "live slots", "bytes/slot", "slowest us", "ns", "dashmap ns", "ratio", "ratio, full"
     );
     for size in sizes.split(',') {
         let this = std::env::current_exe().expect("this program");
@@ -45,54 +48,84 @@ pub(crate) fn run(runtime: &Runtime, sizes: Option<String>) {
 
 async fn measure(size: u64) {
     let mut keys = Keys(fastrand::Rng::with_seed(size));
+    let (bytes, slowest) = alone(size, &mut keys).await;
+    let (store, map) = (store(size), DashMap::new());
+    let mut growing = Turns::default();
+    let mut oldest = VecDeque::new();
+    for _ in 0..size / ROUND {
+        let [of_store, of_map] = [keys.round(), keys.round()];
+        oldest.extend(of_map.iter().copied());
+        growing.take(&store, &of_store, || {
+            of_map.iter().for_each(|key| hand_over(&map, *key))
+        });
+    }
+    let mut full = Turns::default();
+    for _ in 0..31 {
+        let [of_store, of_map] = [keys.round(), keys.round()];
+        let gone: Vec<_> = oldest.drain(..of_map.len()).collect();
+        oldest.extend(of_map.iter().copied());
+        full.take(&store, &of_store, || {
+            for (key, gone) in of_map.iter().zip(&gone) {
+                map.remove(gone);
+                hand_over(&map, *key);
+            }
+        });
+    }
+    let [ours, theirs] = growing.nanoseconds();
+    println!(
+        "{size:>11} {bytes:>10} {:>10} {ours:>8.0} {theirs:>11.0} {:>6.2} {:>11.2}",
+        slowest.as_micros(),
+        growing.ratio(),
+        full.ratio(),
+    );
+}
+
+fn store(size: u64) -> MemoryStore {
+    MemoryStore::with_capacity(usize::try_from(size).expect("it fits"))
+}
+
+/// Bytes a slot, and the slowest operation.
+async fn alone(size: u64, keys: &mut Keys) -> (u64, Duration) {
     let before = resident();
-    let extra = ROUND * ROUNDS as u64;
-    let store = MemoryStore::with_capacity(usize::try_from(size + extra).expect("it fits"));
+    let store = store(size);
     let mut slowest = Slowest::default();
     for _ in 0..size {
         slowest.handle(&store, keys.next()).await;
     }
-    let bytes = resident().saturating_sub(before) / size;
-
-    let before = resident();
-    let map = DashMap::new();
-    for _ in 0..size {
-        hand_over(&map, keys.next());
-    }
-    let map_bytes = resident().saturating_sub(before) / size;
-
-    let mut pairs = Vec::new();
-    for _ in 0..ROUNDS {
-        let [of_store, of_map] = [keys.round(), keys.round()];
-        let start = Instant::now();
-        for key in of_store {
-            handle(&store, key).await;
-        }
-        let middle = Instant::now();
-        for key in of_map {
-            hand_over(&map, key);
-        }
-        pairs.push((middle - start, middle.elapsed()));
-    }
-    let [ours, theirs] = [
-        best(pairs.iter().map(|pair| pair.0)),
-        best(pairs.iter().map(|pair| pair.1)),
-    ];
-    let mut ratios: Vec<f64> = pairs
-        .iter()
-        .map(|(ours, theirs)| ours.div_duration_f64(*theirs))
-        .collect();
-    ratios.sort_by(f64::total_cmp);
-    println!(
-        "{size:>11} {bytes:>11} {:>11} {ours:>9.0} {theirs:>11.0} {:>6.2} {map_bytes:>13}",
-        slowest.time.as_micros(),
-        ratios[ROUNDS / 2],
-    );
+    (resident().saturating_sub(before) / size, slowest.time)
 }
 
-/// Nanoseconds an event in the quickest round.
-fn best(rounds: impl Iterator<Item = Duration>) -> f64 {
-    rounds.min().unwrap_or_default().as_nanos() as f64 / ROUND as f64
+/// How long rounds took, on the store and on the map.
+#[derive(Default)]
+struct Turns(Vec<[Duration; 2]>);
+
+impl Turns {
+    fn take(&mut self, store: &MemoryStore, keys: &[SlotKey], on_map: impl FnOnce()) {
+        let start = Instant::now();
+        for key in keys {
+            handle(store, *key).now_or_never().expect("it never waits");
+        }
+        let middle = Instant::now();
+        on_map();
+        self.0.push([middle - start, middle.elapsed()]);
+    }
+
+    /// An event, on average.
+    fn nanoseconds(&self) -> [f64; 2] {
+        let mean =
+            |of: usize| self.0.iter().map(|turn| turn[of]).sum::<Duration>() / self.0.len() as u32;
+        [mean(0), mean(1)].map(|round| round.as_nanos() as f64 / ROUND as f64)
+    }
+
+    fn ratio(&self) -> f64 {
+        let ratios = self
+            .0
+            .iter()
+            .map(|[ours, theirs]| ours.div_duration_f64(*theirs));
+        let mut ratios: Vec<f64> = ratios.collect();
+        ratios.sort_by(f64::total_cmp);
+        ratios[ratios.len() / 2]
+    }
 }
 
 async fn handle(store: &MemoryStore, key: SlotKey) {

@@ -63,7 +63,7 @@ async fn layer(options: &Options) -> Result<SunoCallbackLayer<AnyStore>, BoxErro
 }
 
 /// The layer over its handler, and with `--confirm` the provider's API beside it: asked before an
-/// outcome is handed over, and watched for what it could not answer in time.
+/// outcome is handed over, and asked on about what it could not answer in time.
 async fn receiver(options: &Options) -> Result<(Receiver, AnyStore, Drain), BoxError> {
     let layer = layer(options).await?;
     let (store, drain) = (layer.store().clone(), layer.drain());
@@ -82,21 +82,10 @@ fn confirming(
     handler: Router,
     base_url: &str,
 ) -> Result<Receiver, BoxError> {
-    use suno_callback::{
-        Reconciler, VoiceClient,
-        client::{ApiKey, Pace, Watchlist},
-    };
+    use suno_callback::{VoiceClient, client::ApiKey};
     let key = std::env::var("SUNO_API_KEY").map_err(|_| "SUNO_API_KEY is not set")?;
     let client = VoiceClient::https(ApiKey::new(key)?)?.base_url(base_url)?;
-    let watchlist = Watchlist::new(Pace::default());
-    let unconfirmed = watchlist.clone();
-    let layer = layer
-        .confirm(client.clone())
-        .on_unconfirmed(move |event| drop(unconfirmed.watch(event.task_id())));
-    let receiver = layer.layer(handler);
-    let reconciler = Reconciler::new(client, receiver.clone()).watching(watchlist);
-    tokio::spawn(reconciler.run()); // ends with the drain
-    Ok(receiver)
+    Ok(layer.confirm(client).layer(handler))
 }
 
 #[cfg(not(feature = "client"))]

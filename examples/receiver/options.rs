@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use suno_callback::{CallbackKind, Drain, SigningKey, Times};
+use suno_callback::{CallbackKind, Drain, InvalidKey, SigningKey, Times};
 
 use crate::{error::BoxError, probes};
 
@@ -126,14 +126,19 @@ fn leasing(lease: Duration) -> Times {
 
 /// The keys of the environment, the current one first.
 pub fn keys() -> Result<(SigningKey, Option<SigningKey>), BoxError> {
-    let current = std::env::var("SUNO_WEBHOOK_HMAC_KEY").unwrap_or_default();
-    let current = SigningKey::trimmed(current).map_err(
-        |_| "SUNO_WEBHOOK_HMAC_KEY is not set: take the key of the provider's settings page",
-    )?;
-    let previous = std::env::var("SUNO_WEBHOOK_HMAC_KEY_PREVIOUS").unwrap_or_default();
-    let previous = SigningKey::trimmed(previous).ok();
+    let current = key("SUNO_WEBHOOK_HMAC_KEY")?
+        .ok_or("SUNO_WEBHOOK_HMAC_KEY is not set: take the key of the provider's settings page")?;
+    let previous = key("SUNO_WEBHOOK_HMAC_KEY_PREVIOUS")?;
     Ok((
         current.labelled("current"),
         previous.map(|key| key.labelled("previous")),
     ))
+}
+
+fn key(variable: &str) -> Result<Option<SigningKey>, BoxError> {
+    match SigningKey::trimmed(std::env::var(variable).unwrap_or_default()) {
+        Ok(key) => Ok(Some(key)),
+        Err(InvalidKey::Empty) => Ok(None),
+        Err(why) => Err(format!("{variable}: {why}").into()),
+    }
 }

@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 use serde_json::Value;
 
 use super::error::ClientError;
-use crate::event::{CallbackKind, InvalidEvent, TaskId, VoiceEvent};
+use crate::event::{CallbackKind, InvalidEvent, TaskId, VoiceEvent, repaired};
 
 /// A body whose envelope says 200.
 pub(super) struct Answer {
@@ -21,8 +21,7 @@ impl Answer {
         if status != StatusCode::OK {
             return Err(ClientError::of(status.as_u16().into()));
         }
-        let mut envelope: Value =
-            serde_json::from_slice(&body).map_err(|_| ClientError::Unreadable)?;
+        let mut envelope = json(&body).ok_or(ClientError::Unreadable)?;
         match envelope.get("code").and_then(whole) {
             Some(200) => {}
             Some(code) => return Err(ClientError::of(code)),
@@ -45,8 +44,7 @@ impl Answer {
         if !self.data.is_object() {
             return Err(ClientError::Unreadable);
         }
-        let body = std::str::from_utf8(&self.body).map_err(|_| ClientError::Unreadable)?;
-        match VoiceEvent::from_record(kind, task, body) {
+        match VoiceEvent::from_record(kind, task, &self.body) {
             Ok(record) => Ok(Some(record)),
             Err(InvalidEvent::TaskIdsDiffer) => Err(ClientError::WrongTask),
             Err(_) => Err(ClientError::Unreadable),
@@ -58,6 +56,12 @@ impl Answer {
         let available = self.data.get("isAvailable").and_then(Value::as_bool);
         available.ok_or(ClientError::Unreadable)
     }
+}
+
+/// Damage in a text that decides nothing must not make a task unreadable.
+fn json(body: &[u8]) -> Option<Value> {
+    let plain = serde_json::from_slice(body).ok();
+    plain.or_else(|| serde_json::from_str(&repaired(body)?).ok())
 }
 
 fn whole(value: &Value) -> Option<i64> {

@@ -2,7 +2,7 @@ use std::{
     error::Error,
     fmt,
     future::poll_fn,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -18,11 +18,12 @@ use super::{
     ApiKey, ClientError,
     answer::{self, Answer},
     base::{self, InvalidBaseUrl, KIE_AI},
-    rate::Rate,
+    rate::{Lane, Rate},
 };
 use crate::{
     confirm::{Confirm, Confirmation},
     event::{CallbackKind, TaskId, VoiceEvent},
+    tally::Tally,
     trace,
 };
 
@@ -47,7 +48,7 @@ use crate::{
 ///
 /// # fn demo() -> Result<(), Box<dyn std::error::Error>> {
 /// let client = VoiceClient::https(ApiKey::new("key")?)?;
-/// let layer = SunoCallbackLayer::new(SigningKey::new("key")?, MemoryStore::default())
+/// let layer = SunoCallbackLayer::new(SigningKey::new("the key of the settings page")?, MemoryStore::default())
 ///     .confirm(client);
 /// # Ok(()) }
 /// # demo().unwrap();
@@ -60,6 +61,8 @@ pub struct VoiceClient<S> {
     user_agent: HeaderValue,
     timeout: Duration,
     rate: Arc<Rate>,
+    /// The tasks that a callback was confirmed about.
+    asked: Arc<Mutex<Tally>>,
 }
 
 impl<S> VoiceClient<S> {
@@ -78,6 +81,7 @@ impl<S> VoiceClient<S> {
             )),
             timeout: Duration::from_secs(10),
             rate: Arc::new(Rate::new(5, Duration::from_secs(1))),
+            asked: Arc::new(Mutex::new(Tally::new())),
         }
     }
 
@@ -86,7 +90,8 @@ impl<S> VoiceClient<S> {
     ///
     /// # Errors
     ///
-    /// [`InvalidBaseUrl`] when it is no such URL, or has a query.
+    /// [`InvalidBaseUrl`] when it is no such URL, or when what is put behind it would be lost: it
+    /// has a query, a fragment, or the path of the API itself.
     pub fn base_url(mut self, base: &str) -> Result<Self, InvalidBaseUrl> {
         self.base = base::checked(base)?.into();
         Ok(self)
@@ -107,15 +112,17 @@ impl<S> VoiceClient<S> {
     }
 
     /// At most `requests` in each `span`, evenly spread, by all clones together. Default: 5 a
-    /// second. The provider names no limit for questions; for submissions it is 20 in 10 s.
+    /// second. The provider names no limit for questions; for submissions it is 20 in 10 s. Zero
+    /// requests count as one.
+    ///
+    /// Where more wait than that, of eight turns five go to callbacks of tasks that were not asked
+    /// about before, and to what the application asks; two go to the polls of reconcilers and of
+    /// what a layer keeps; one goes to callbacks of tasks that were asked about in the last minutes.
+    /// A turn that nobody of its kind wants is another's. So a flood of captured callbacks of
+    /// pending tasks leaves seven turns to the others.
     pub fn rate(mut self, requests: u32, span: Duration) -> Self {
         self.rate = Arc::new(Rate::new(requests, span));
         self
-    }
-
-    /// Completes when the shared rate lets the next request through.
-    pub(super) async fn turn(&self) {
-        self.rate.turn().await;
     }
 }
 
@@ -154,7 +161,7 @@ where
     pub async fn check_voice(&self, task: &TaskId) -> Result<bool, ClientError> {
         let body = serde_json::json!({ "task_id": task.as_str() }).to_string();
         let request = self.request(Method::POST, "check-voice", body)?;
-        self.wait().await?;
+        self.wait(Lane::First).await?;
         self.send(request).await?.is_available()
     }
 
@@ -163,12 +170,12 @@ where
         kind: CallbackKind,
         task: &TaskId,
     ) -> Result<Option<VoiceEvent>, ClientError> {
-        self.wait().await?;
+        self.wait(Lane::First).await?;
         self.fetch(kind, task).await
     }
 
     /// The record, without waiting for a turn.
-    pub(super) async fn fetch(
+    async fn fetch(
         &self,
         kind: CallbackKind,
         task: &TaskId,
@@ -202,8 +209,8 @@ where
         request.map_err(|error| ClientError::Transport(error.into()))
     }
 
-    async fn wait(&self) -> Result<(), ClientError> {
-        let turn = timeout(self.timeout, self.turn()).await;
+    async fn wait(&self, lane: Lane) -> Result<(), ClientError> {
+        let turn = timeout(self.timeout, self.rate.turn(lane)).await;
         turn.map_err(|_| ClientError::Busy)
     }
 
@@ -247,6 +254,10 @@ where
         }
     }
 
+    fn asked(&self) -> MutexGuard<'_, Tally> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn service(&self) -> S {
         let service = self.service.lock();
         service.unwrap_or_else(PoisonError::into_inner).clone()
@@ -280,13 +291,37 @@ where
     B::Error: Into<BoxError>,
 {
     async fn confirm(&self, claimed: &VoiceEvent) -> Confirmation {
-        match self.record(claimed.kind(), claimed.task_id()).await {
-            Ok(Some(record)) => Confirmation::Confirmed(record),
-            Ok(None) => Confirmation::Pending,
-            Err(error) => {
-                trace::question_failed(claimed.task_id(), &error);
-                Confirmation::Unavailable
-            }
+        let subject = (claimed.kind(), claimed.task_id());
+        let lane = match self.asked().has(subject) {
+            true => Lane::Again,
+            false => Lane::First,
+        };
+        if let Err(error) = self.wait(lane).await {
+            return confirmation(claimed.task_id(), Err(error));
+        }
+        let record = self.fetch(claimed.kind(), claimed.task_id()).await;
+        if record.is_ok() {
+            self.asked().note(subject);
+        }
+        confirmation(claimed.task_id(), record)
+    }
+
+    async fn turn(&self) {
+        self.rate.turn(Lane::Poll).await;
+    }
+
+    async fn look_up(&self, kind: CallbackKind, task: &TaskId) -> Confirmation {
+        confirmation(task, self.fetch(kind, task).await)
+    }
+}
+
+fn confirmation(task: &TaskId, record: Result<Option<VoiceEvent>, ClientError>) -> Confirmation {
+    match record {
+        Ok(Some(record)) => Confirmation::Confirmed(record),
+        Ok(None) => Confirmation::Pending,
+        Err(error) => {
+            trace::question_failed(task, &error);
+            Confirmation::Unavailable
         }
     }
 }
@@ -300,6 +335,7 @@ impl<S> Clone for VoiceClient<S> {
             user_agent: self.user_agent.clone(),
             timeout: self.timeout,
             rate: Arc::clone(&self.rate),
+            asked: Arc::clone(&self.asked),
         }
     }
 }

@@ -53,7 +53,7 @@ impl TaskId {
     }
 }
 
-/// The id of a voice: neither empty nor the word `fail`, otherwise opaque.
+/// The id of a voice: neither blank nor the word `fail`, otherwise opaque.
 ///
 /// It may equal the task's id; that is normal. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -66,7 +66,7 @@ impl VoiceId {
     }
 
     pub(super) fn is_valid(id: &str) -> bool {
-        !id.is_empty() && id != "fail"
+        !id.trim().is_empty() && id != "fail"
     }
 
     pub(super) fn parse(id: &str) -> Option<Self> {

@@ -1,8 +1,10 @@
 //! What a callback says: [`VoiceEvent`], and what that means: [`VoiceOutcome`].
 
+mod content;
 mod id;
 mod outcome;
 mod parse;
+mod repair;
 mod status;
 mod text;
 mod value;
@@ -14,10 +16,12 @@ pub use self::outcome::{Failure, Inconsistency, VoiceOutcome};
 pub use self::status::VoiceStatus;
 
 pub(crate) use self::outcome::{Code, Meaning};
-pub(crate) use self::parse::Claims;
+pub(crate) use self::parse::{Claims, read};
+#[cfg(feature = "client")]
+pub(crate) use self::repair::repaired;
 pub(crate) use self::text::Escaped;
 
-use self::{outcome::Evidence, parse::Field, value::Value};
+use self::{content::Content, outcome::Evidence, parse::Field, value::Value};
 
 /// One event in the life of a voice: cheap to clone.
 ///
@@ -46,6 +50,8 @@ struct Inner {
     meaning: Meaning,
     code: Option<Code>,
     status: VoiceStatus,
+    /// The product that unknown content is of, where that is plain.
+    foreign: Option<&'static str>,
     task_id: TaskId,
     voice_id: Option<VoiceId>,
     phrase: Option<Part>,
@@ -62,10 +68,11 @@ impl VoiceEvent {
     /// # Errors
     ///
     /// [`InvalidEvent`] when it is not JSON or its task id is missing, ambiguous or malformed.
-    pub fn parse(kind: CallbackKind, body: &str) -> Result<Self, InvalidEvent> {
-        let mut claims = Claims::default();
-        claims.read(body)?;
-        Ok(Self::new(kind, &claims, body))
+    pub fn parse(kind: CallbackKind, body: impl AsRef<[u8]>) -> Result<Self, InvalidEvent> {
+        parse::read(body.as_ref(), |claims, text| {
+            claims.check_ids()?;
+            Ok(Self::new(kind, claims, text))
+        })
     }
 
     /// Reads a record that the provider's API returned: the same shape, but there `code` speaks of
@@ -78,18 +85,20 @@ impl VoiceEvent {
     pub fn from_record(
         kind: CallbackKind,
         task: &TaskId,
-        record: &str,
+        record: impl AsRef<[u8]>,
     ) -> Result<Self, InvalidEvent> {
-        let mut claims = Claims::default();
-        match claims.read(record) {
-            Err(InvalidEvent::NoTaskId) => {}
-            Ok(()) if task == claims.task_id() => {}
-            Ok(()) => return Err(InvalidEvent::TaskIdsDiffer),
-            Err(why) => return Err(why),
-        }
-        Ok(Self::build(kind, None, task.clone(), &claims, record))
+        parse::read(record.as_ref(), |claims, text| {
+            match claims.check_ids() {
+                Err(InvalidEvent::NoTaskId) => {}
+                Ok(()) if task == claims.task_id() => {}
+                Ok(()) => return Err(InvalidEvent::TaskIdsDiffer),
+                Err(why) => return Err(why),
+            }
+            Ok(Self::build(kind, None, task.clone(), claims, text))
+        })
     }
 
+    /// An event of what [`Claims::check_ids`] has seen.
     pub(crate) fn new(kind: CallbackKind, claims: &Claims<'_>, body: &str) -> Self {
         let code = claims.get(Field::Code).as_whole();
         let code = code.map_or(Code::None, Code::Is);
@@ -104,26 +113,50 @@ impl VoiceEvent {
         claims: &Claims<'_>,
         body: &str,
     ) -> Self {
-        let text = |field| claims.get(field).as_str().unwrap_or_default();
-        let status = VoiceStatus::from(text(Field::Status));
+        let of = |result: Option<&Claims<'_>>| {
+            Self::of(kind, code, task_id, &Content::new(claims, result), body)
+        };
+        match claims.get(Field::Result).as_str() {
+            Some(result) if !result.is_empty() => parse::with_result(result, of),
+            _ => of(None),
+        }
+    }
+
+    fn of(
+        kind: CallbackKind,
+        code: Option<Code>,
+        task_id: TaskId,
+        content: &Content<'_>,
+        body: &str,
+    ) -> Self {
+        let (status, some_status_fails) = content.status();
+        let (voice_id, foreign) = (content.text(Field::VoiceId), content.foreign());
+        let voice_id_damaged = content.has_damaged(voice_id);
         let evidence = Evidence {
+            kind,
             code,
             status: &status,
-            voice_id: text(Field::VoiceId),
-            phrase: text(Field::Phrase),
-            key_repeated: claims.content_key_repeated(),
+            some_status_fails,
+            voice_id,
+            voice_id_damaged,
+            phrase: content.text(Field::Phrase),
+            key_repeated: content.is_ambiguous(),
+            is_foreign: foreign.is_some(),
         };
         let meaning = evidence.meaning();
-        let part = |field| Part::of(body, claims.get(field));
+        let part = |field| Part::of(body, content.get(field));
+        let fail_message = || part(Field::FailMessage);
+        let fail_code = || content.get(Field::FailCode).as_whole();
         Self(Arc::new(Inner {
             kind,
             meaning,
             code,
             task_id,
-            voice_id: VoiceId::parse(text(Field::VoiceId)),
+            foreign: foreign.filter(|_| meaning == Meaning::Unknown),
+            voice_id: VoiceId::parse(voice_id).filter(|_| !voice_id_damaged),
             phrase: part(Field::Phrase),
-            error_code: claims.get(Field::ErrorCode).as_whole(),
-            error_message: part(Field::ErrorMessage),
+            error_code: content.get(Field::ErrorCode).as_whole().or_else(fail_code),
+            error_message: part(Field::ErrorMessage).or_else(fail_message),
             status,
             body: body.into(),
         }))
@@ -204,7 +237,8 @@ impl VoiceEvent {
         self.part(self.0.error_message.as_ref())
     }
 
-    /// The JSON that this event was read from.
+    /// The JSON that this event was read from: as it came, or with replacement characters for what
+    /// was no text in it. A request's own body has the exact bytes.
     pub fn body(&self) -> &str {
         &self.0.body
     }
@@ -217,6 +251,11 @@ impl VoiceEvent {
     /// poll say the same.
     pub(crate) fn claimed_code(&self) -> Option<i64> {
         self.0.code.map_or(Some(200), |_| self.code())
+    }
+
+    /// The product that unknown content is of, where that is plain.
+    pub(crate) fn foreign(&self) -> Option<&'static str> {
+        self.0.foreign
     }
 
     pub(crate) fn meaning(&self) -> Meaning {
@@ -260,8 +299,8 @@ impl CallbackKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum InvalidEvent {
-    /// Not a JSON object in UTF-8. Also half a surrogate pair, or a number beyond the range of a
-    /// float, in a field that is read.
+    /// Not a JSON object, or a task id with half a character in it. Such damage in another text is
+    /// read with replacement characters.
     NotJson,
     /// None of the four places has a task id.
     NoTaskId,
@@ -299,12 +338,18 @@ impl Part {
     fn of(body: &str, value: &Value<'_>) -> Option<Self> {
         let text = value.as_cow().filter(|text| !text.is_empty())?;
         Some(match text {
-            Cow::Borrowed(part) => {
-                let start = part.as_ptr().addr().wrapping_sub(body.as_ptr().addr());
-                Self::Within(start..start.saturating_add(part.len()))
-            }
+            Cow::Borrowed(part) => Self::within(body, part),
             Cow::Owned(unescaped) => Self::Unescaped(unescaped.as_str().into()),
         })
+    }
+
+    fn within(body: &str, part: &str) -> Self {
+        let start = part.as_ptr().addr().wrapping_sub(body.as_ptr().addr());
+        match start.checked_add(part.len()) {
+            Some(end) if end <= body.len() => Self::Within(start..end),
+            // It stands in the result of a job, which is a text of its own.
+            _ => Self::Unescaped(part.into()),
+        }
     }
 
     fn as_str<'a>(&'a self, body: &'a str) -> &'a str {

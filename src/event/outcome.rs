@@ -1,11 +1,34 @@
 use std::fmt;
 
-use super::{VoiceEvent, VoiceId, VoiceStatus};
+use super::{CallbackKind, VoiceEvent, VoiceId, VoiceStatus};
 
 /// What an event means, decided from status, code and ids together.
 ///
 /// No single field is trusted: a rejected identity check was seen as `voiceId: "fail"` beside
 /// code 200, and codes of failures differ between providers.
+///
+/// # Example
+///
+/// ```
+/// use suno_callback::{VoiceEvent, VoiceOutcome};
+///
+/// fn act_on(event: &VoiceEvent) -> String {
+///     match event.outcome() {
+///         VoiceOutcome::Ready(voice_id) => format!("store {voice_id}"),
+///         VoiceOutcome::PhraseReady(phrase) => format!("have {phrase:?} sung, and be quick"),
+///         VoiceOutcome::Failed(failure) => format!("tell the user: {failure:?}"),
+///         VoiceOutcome::Inconsistent(_) | VoiceOutcome::Unknown => {
+///             format!("ask the provider about {}", event.task_id())
+///         }
+///         _ => String::from("wait"),
+///     }
+/// }
+///
+/// let music = r#"{"code":200,"data":{"task_id":"t","callbackType":"complete","data":[]}}"#;
+/// let event = VoiceEvent::parse(Default::default(), music)?;
+/// assert_eq!(act_on(&event), "ask the provider about t");
+/// # Ok::<(), suno_callback::InvalidEvent>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum VoiceOutcome<'a> {
@@ -104,13 +127,18 @@ impl fmt::Debug for Failure<'_> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Inconsistency {
-    /// Status `success`, and no voice id.
+    /// Status `success`, and no voice id; for a [`Validate`](super::CallbackKind::Validate) callback
+    /// no phrase either.
     NoVoiceId,
     /// Status `success`, and the voice id is the word `fail`.
     VoiceIdSaysFail,
+    /// The voice id has half a character in it, so nobody knows what it was.
+    VoiceIdDamaged,
     /// A result is there, and `code` is not 200.
     CodeDenies,
-    /// A key is there twice with room for two meanings.
+    /// Of `status`, a job's `state` and the status of its result one says success, and one failure.
+    StatusDenies,
+    /// A key is there twice, or in two spellings that differ: there are two meanings.
     RepeatedKey,
 }
 
@@ -127,12 +155,16 @@ pub(crate) enum Meaning {
 
 /// What the decision looks at.
 pub(super) struct Evidence<'a> {
+    pub(super) kind: CallbackKind,
     /// `None` in a record that was fetched: there `code` is the API's own.
     pub(super) code: Option<Code>,
     pub(super) status: &'a VoiceStatus,
+    pub(super) some_status_fails: bool,
     pub(super) voice_id: &'a str,
+    pub(super) voice_id_damaged: bool,
     pub(super) phrase: &'a str,
     pub(super) key_repeated: bool,
+    pub(super) is_foreign: bool,
 }
 
 /// The `code` of a callback.
@@ -157,44 +189,58 @@ impl Evidence<'_> {
         }
         match self.status {
             VoiceStatus::Fail | VoiceStatus::ProcessingValidateFail => Meaning::Failed,
-            VoiceStatus::Success => self.success(),
-            VoiceStatus::WaitValidating if !self.phrase.is_empty() => self.phrase(),
+            VoiceStatus::WaitValidating if !self.phrase.trim().is_empty() => self.phrase(),
             VoiceStatus::WaitValidating
             | VoiceStatus::WaitProcessing
-            | VoiceStatus::ProcessingValidate => Meaning::Pending,
+            | VoiceStatus::ProcessingValidate
+            | VoiceStatus::JobWaiting
+            | VoiceStatus::JobQueuing
+            | VoiceStatus::JobGenerating => Meaning::Pending,
+            _ if self.is_foreign => Meaning::Unknown,
+            VoiceStatus::Success => self.success(),
             VoiceStatus::Other(_) => self.without_status(),
         }
     }
 
     fn success(&self) -> Meaning {
-        match self.voice_id {
+        if self.some_status_fails {
+            return Meaning::Inconsistent(Inconsistency::StatusDenies);
+        }
+        match self.voice_id.trim() {
+            "" if self.kind == CallbackKind::Validate && !self.phrase.trim().is_empty() => {
+                self.phrase()
+            }
             "" => Meaning::Inconsistent(Inconsistency::NoVoiceId),
-            "fail" => Meaning::Inconsistent(Inconsistency::VoiceIdSaysFail),
-            _ if self.denied() => Meaning::Inconsistent(Inconsistency::CodeDenies),
+            _ if self.voice_id == "fail" => Meaning::Inconsistent(Inconsistency::VoiceIdSaysFail),
+            _ if self.voice_id_damaged => Meaning::Inconsistent(Inconsistency::VoiceIdDamaged),
+            _ if self.is_denied() => Meaning::Inconsistent(Inconsistency::CodeDenies),
             _ => Meaning::Ready,
         }
     }
 
     fn phrase(&self) -> Meaning {
-        if self.denied() {
-            return Meaning::Inconsistent(Inconsistency::CodeDenies);
+        match self.is_denied() {
+            true => Meaning::Inconsistent(Inconsistency::CodeDenies),
+            false => Meaning::PhraseReady,
         }
-        Meaning::PhraseReady
     }
 
-    /// An unknown status claims nothing, so a code that is not 200 decides; a voice id beside it
-    /// still claims a success.
+    /// Nothing is claimed but what code and result say. A code that is not 200 says failure, and a
+    /// result beside it denies that.
     fn without_status(&self) -> Meaning {
-        match self.code {
-            Some(Code::Is(code)) if code != 200 => match VoiceId::is_valid(self.voice_id) {
-                true => Meaning::Inconsistent(Inconsistency::CodeDenies),
-                false => Meaning::Failed,
-            },
-            _ => Meaning::Unknown,
+        let has_result = VoiceId::is_valid(self.voice_id) || !self.phrase.trim().is_empty();
+        let fails = matches!(self.code, Some(Code::Is(code)) if code != 200);
+        match (fails, has_result) {
+            (true, true) => Meaning::Inconsistent(Inconsistency::CodeDenies),
+            (true, false) => Meaning::Failed,
+            (false, _) if self.voice_id == "fail" && self.status.is_none() => {
+                Meaning::Inconsistent(Inconsistency::VoiceIdSaysFail)
+            }
+            (false, _) => Meaning::Unknown,
         }
     }
 
-    fn denied(&self) -> bool {
+    fn is_denied(&self) -> bool {
         self.code.is_some_and(Code::denies)
     }
 }

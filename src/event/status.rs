@@ -6,10 +6,12 @@ use super::text::Escaped;
 ///
 /// Open: providers differ in what they list (kie.ai's generate page does not list
 /// `processing_validate_fail`, sunoapi.org's does), so a status that nobody listed is
-/// [`VoiceStatus::Other`] and reaches the handler like any other.
+/// [`VoiceStatus::Other`] and reaches the handler like any other. Neither case nor blanks around
+/// the word matter, and `failed` is `fail`.
 ///
 /// Sources: <https://docs.kie.ai/suno-api/suno-voice-generate-callback>,
-/// <https://docs.sunoapi.org/suno-api/suno-voice-generate-callbacks.md>.
+/// <https://docs.sunoapi.org/suno-api/suno-voice-generate-callbacks.md>; for jobs
+/// <https://docs.kie.ai/market/common/get-task-detail>.
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum VoiceStatus {
@@ -26,11 +28,28 @@ pub enum VoiceStatus {
     Success,
     /// `fail`: failed, for good.
     Fail,
+    /// `waiting`, the `state` of a job. Nobody lists the word as a `status`.
+    JobWaiting,
+    /// `queuing`, the `state` of a job.
+    JobQueuing,
+    /// `generating`, the `state` of a job.
+    JobGenerating,
     /// Anything else, as it was written; empty where no string was given.
     Other(Box<str>),
 }
 
 impl VoiceStatus {
+    const LISTED: [Self; 6] = [
+        Self::WaitProcessing,
+        Self::ProcessingValidate,
+        Self::ProcessingValidateFail,
+        Self::WaitValidating,
+        Self::Success,
+        Self::Fail,
+    ];
+
+    const OF_JOBS: [Self; 3] = [Self::JobWaiting, Self::JobQueuing, Self::JobGenerating];
+
     /// The word on the wire.
     pub fn as_str(&self) -> &str {
         match self {
@@ -40,21 +59,40 @@ impl VoiceStatus {
             Self::WaitValidating => "wait_validating",
             Self::Success => "success",
             Self::Fail => "fail",
+            Self::JobWaiting => "waiting",
+            Self::JobQueuing => "queuing",
+            Self::JobGenerating => "generating",
             Self::Other(word) => word,
         }
+    }
+
+    /// Reads the `state` of a job, which has words of its own.
+    pub(super) fn of_job(state: &str) -> Self {
+        let word = state.trim();
+        let mut of_jobs = Self::OF_JOBS.into_iter();
+        let listed = of_jobs.find(|it| it.as_str().eq_ignore_ascii_case(word));
+        listed.unwrap_or_else(|| Self::from(state))
+    }
+
+    /// Whether it says that the task has failed, for good.
+    pub(super) fn is_failure(&self) -> bool {
+        matches!(self, Self::Fail | Self::ProcessingValidateFail)
+    }
+
+    /// Whether no string was given, or an empty one.
+    pub(super) fn is_none(&self) -> bool {
+        self.as_str().trim().is_empty()
     }
 }
 
 impl From<&str> for VoiceStatus {
-    fn from(word: &str) -> Self {
-        match word {
-            "wait_processing" => Self::WaitProcessing,
-            "processing_validate" => Self::ProcessingValidate,
-            "processing_validate_fail" => Self::ProcessingValidateFail,
-            "wait_validating" => Self::WaitValidating,
-            "success" => Self::Success,
-            "fail" => Self::Fail,
-            other => Self::Other(other.into()),
+    fn from(status: &str) -> Self {
+        let word = status.trim();
+        let mut listed = Self::LISTED.into_iter();
+        match listed.find(|it| it.as_str().eq_ignore_ascii_case(word)) {
+            Some(listed) => listed,
+            None if word.eq_ignore_ascii_case("failed") => Self::Fail,
+            None => Self::Other(status.into()),
         }
     }
 }

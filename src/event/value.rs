@@ -26,6 +26,21 @@ impl<'a> Value<'a> {
         self.as_cow().map(|text| &**text)
     }
 
+    /// Not there, or an empty text.
+    pub(super) fn is_blank(&self) -> bool {
+        match self {
+            Self::Absent => true,
+            Self::Text(text) => text.trim().is_empty(),
+            Self::Whole(_) | Self::Odd => false,
+        }
+    }
+
+    /// Whether both say the same; a number may be written as a string.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let whole = self.as_whole();
+        self == other || whole.is_some() && whole == other.as_whole()
+    }
+
     /// The number, also where it was written as a string.
     pub(super) fn as_whole(&self) -> Option<i64> {
         match self {

@@ -22,7 +22,7 @@ pub(super) struct Connections<DB: Database> {
     pool: Pool<DB>,
     /// How often the idle ones were thrown away; clones throw away together.
     generation: Arc<AtomicU64>,
-    /// How long the layer of this very clone waits, in milliseconds.
+    /// How long the layer of this very clone waits, in milliseconds; zero until one says so.
     timeout: AtomicU64,
 }
 
@@ -34,7 +34,7 @@ impl<DB: Database> Connections<DB> {
         Self {
             pool,
             generation: Arc::default(),
-            timeout: AtomicU64::new(as_u64(Self::TIMEOUT)),
+            timeout: AtomicU64::new(0),
         }
     }
 
@@ -44,7 +44,15 @@ impl<DB: Database> Connections<DB> {
 
     /// How long somebody waits for one operation.
     pub(super) fn timeout(&self) -> Duration {
-        Duration::from_millis(self.timeout.load(Relaxed))
+        self.told_timeout().unwrap_or(Self::TIMEOUT)
+    }
+
+    /// How long a layer has said that it waits.
+    pub(super) fn told_timeout(&self) -> Option<Duration> {
+        match self.timeout.load(Relaxed) {
+            0 => None,
+            told => Some(Duration::from_millis(told)),
+        }
     }
 
     pub(super) fn set_timeout(&self, timeout: Duration) {
@@ -61,6 +69,13 @@ impl<DB: Database> Connections<DB> {
             is_settled: false,
         };
         match self.pool.acquire().await {
+            // Whoever stood in the queue for so long would not come to the end of its operation, and
+            // cost the pool a good connection for nothing.
+            Ok(connection) if loan.is_late() => {
+                loan.connection = Some(connection);
+                loan.give_back();
+                return Err(Error::PoolTimedOut);
+            }
             Ok(connection) => loan.connection = Some(connection),
             // The pool's own patience has ended; perhaps with a test that nobody answers.
             Err(Error::PoolTimedOut) => return Err(loan.condemn(Error::PoolTimedOut)),
@@ -111,6 +126,11 @@ pub(super) struct Loan<'a, DB: Database> {
 impl<DB: Database> Loan<'_, DB> {
     pub(super) fn connection(&mut self) -> Result<&mut DB::Connection, Error> {
         self.connection.as_deref_mut().ok_or(Error::PoolClosed)
+    }
+
+    /// Whether half of the time is over.
+    fn is_late(&self) -> bool {
+        self.began.elapsed() > self.connections.timeout() / 2
     }
 
     /// The operation has come to its end, whatever that was, and the connection is good.

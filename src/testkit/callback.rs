@@ -15,13 +15,13 @@ use crate::{Clock, SIGNATURE_HEADER, SigningKey, TIMESTAMP_HEADER, clock::unix_t
 /// ```
 /// use suno_callback::{SigningKey, SystemClock, testkit::Callback};
 ///
-/// let key = SigningKey::new("test key")?;
+/// let key = SigningKey::new("a key for the tests")?;
 /// let request = Callback::success("task-1", "voice-1").signed(&key, &SystemClock);
 /// assert_eq!(request.headers()["x-webhook-signature"].len(), 44);
 ///
 /// let odd = Callback::new("task-1", r#"{"taskId":"task-1","code":"what?"}"#);
 /// assert_eq!(odd.task_id(), "task-1");
-/// # Ok::<(), suno_callback::EmptyKey>(())
+/// # Ok::<(), suno_callback::InvalidKey>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Callback {

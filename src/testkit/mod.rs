@@ -50,7 +50,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let key = SigningKey::new("test key")?;
+//! let key = SigningKey::new("a key for the tests")?;
 //! let clock = ManualClock::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_769_670_760));
 //! let layer = SunoCallbackLayer::new(key.clone(), MemoryStore::default()).clock(clock.clone());
 //! # let handler = tower::service_fn(|_: http::Request<Full<Bytes>>| async {

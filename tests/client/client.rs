@@ -165,6 +165,33 @@ async fn a_record_without_a_task_id_is_of_the_task_that_was_asked_about() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_record_with_damage_in_a_text_is_read() {
+    let api = FakeApi::default();
+    for damage in [
+        r#""no \ud83d""#,
+        r#""\udfa4""#,
+        "1e999",
+        r#""","\ud83d":"""#,
+    ] {
+        let body = r#"{"code":200,"msg":%,"data":{"taskId":"t","status":"fail","errorMessage":%}}"#;
+        for body in [
+            body.replace('%', damage),
+            format!("\u{feff}{}", body.replace('%', "\"\"")),
+        ] {
+            api.set("t", body);
+            let record = client(&api).record_info(&task("t")).await.unwrap().unwrap();
+            assert_eq!(record.outcome().as_str(), "failed", "{damage}");
+        }
+    }
+    api.set(
+        "t",
+        r#"{"code":200,"data":{"taskId":"t\ud83d","status":"fail"}}"#.into(),
+    );
+    let error = client(&api).record_info(&task("t")).await.unwrap_err();
+    assert!(matches!(error, ClientError::Unreadable), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_not_the_documented_json_is_unreadable() {
     let api = FakeApi::default();
     for body in [

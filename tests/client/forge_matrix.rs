@@ -97,7 +97,7 @@ async fn play(attack: &Attack, confirming: bool) -> Seeing {
         });
     if confirming {
         let client = VoiceClient::new(api.clone(), ApiKey::new(API_KEY).unwrap());
-        layer = layer.confirm(client).confirm_phrases();
+        layer = layer.confirm(client);
     }
     let seen = Seen::default();
     let service = layer.layer(accepting(seen.clone()));
@@ -159,7 +159,7 @@ fn attacks() -> Vec<Attack> {
             without: seeing(["ready forged"], 1),
             with: seeing(["ready genuine"], 0),
             stopped_without: "delivered; the genuine one is reported as a conflict",
-            stopped_with: "**stopped**: the record is pending, 503",
+            stopped_with: "**stopped**: the record is pending; 503, and asked on about",
         },
         Attack {
             name: "Success with a foreign voice, once the task is done",
@@ -198,7 +198,7 @@ fn attacks() -> Vec<Attack> {
             without: seeing(["failed <script>", "ready genuine"], 0),
             with: seeing(["ready genuine"], 0),
             stopped_without: "delivered; the success still comes after it",
-            stopped_with: "**stopped**: the record is pending, 503",
+            stopped_with: "**stopped**: the record is pending; 503, and asked on about",
         },
         Attack {
             name: "Failure after the genuine success",
@@ -224,7 +224,7 @@ fn attacks() -> Vec<Attack> {
             without: seeing(["phrase <script>", "phrase genuine"], 0),
             with: seeing(["phrase genuine"], 0),
             stopped_without: "delivered: escape it",
-            stopped_with: "**stopped** with `confirm_phrases()`",
+            stopped_with: "**stopped**: the record is delivered instead",
         },
         Attack {
             name: "Hostile error message for a task that failed",
@@ -246,7 +246,7 @@ fn attacks() -> Vec<Attack> {
             without: seeing(["ready forged"], 0),
             with: seeing([], 0),
             stopped_without: "delivered: check that the task is yours",
-            stopped_with: "**stopped**: there is no such record, 503",
+            stopped_with: "**stopped**: there is no such record; 503",
         },
         Attack {
             name: "500 foreign voices",

@@ -1,5 +1,6 @@
 //! Asking the provider: the client, the reconciler, and what they keep out.
 
+mod burst;
 mod client;
 mod forge_matrix;
 mod reconcile;

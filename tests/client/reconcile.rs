@@ -11,12 +11,12 @@ use std::{
 
 use bytes::Bytes;
 use harness::fake_api::{API_KEY, FakeApi, Reply};
-use harness::{Callback, Seen, accepting, answer, key, post, serve};
+use harness::{Callback, Seen, accepting, answer, key, post, serve, until};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use suno_callback::{
     CallbackKind, Disposition, MemoryStore, Reconciler, SunoCallbackLayer, SunoCallbackService,
-    TaskId, Trust, UrlSecret, Via, VoiceClient, VoiceOutcome,
+    TaskId, Trust, Unconfirmed, UrlSecret, Via, VoiceClient, VoiceEvent, VoiceOutcome,
     client::{ApiKey, Pace, Unsettled, Watched, Watchlist},
 };
 use tokio::{
@@ -60,7 +60,7 @@ impl Rig {
         let api = FakeApi::default();
         let service = layer.layer(handler);
         let reconciler =
-            Reconciler::new(client(&api), service.clone()).watching(Watchlist::new(pace));
+            Reconciler::new(client(&api), service.clone()).watching(Watchlist::new(pace).unwrap());
         let watchlist = reconciler.watchlist();
         let running = tokio::spawn(reconciler.run());
         Self {
@@ -230,8 +230,6 @@ async fn each_end_without_an_outcome_says_why() {
             |api| api.progress("t", "wait_validating"),
             Unsettled::Pending,
         ),
-        (|api| api.succeed("t", ""), Unsettled::Inconsistent),
-        (|api| api.succeed("t", "fail"), Unsettled::Inconsistent),
         (
             |api| api.break_down(Reply::new(503, "")),
             Unsettled::Unreachable,
@@ -252,7 +250,7 @@ async fn each_end_without_an_outcome_says_why() {
         assert!((60..=80).contains(&began.elapsed().as_secs()));
         assert!(rig.watchlist.is_empty());
     }
-    assert!(began.elapsed() >= Duration::from_secs(7 * 60));
+    assert!(began.elapsed() >= Duration::from_secs(5 * 60));
 }
 
 #[tokio::test(start_paused = true)]
@@ -339,20 +337,30 @@ async fn no_more_tasks_are_watched_than_the_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn endless_patience_is_no_panic() {
-    let (zero, max) = (Duration::ZERO, Duration::MAX);
-    for (shortest, longest) in [(zero, zero), (zero, max), (max, max), (max, zero)] {
+async fn every_accepted_pace_watches() {
+    let (least, year) = (
+        Duration::from_millis(1),
+        Duration::from_secs(365 * 24 * 3600),
+    );
+    for (shortest, longest, patience) in [
+        (least, least, least),
+        (least, least, year),
+        (least, year, year),
+        (year, year, year),
+    ] {
         let pace = Pace {
             shortest,
             longest,
-            patience: max,
-            at_once: usize::MAX,
-            ..Pace::default()
+            patience,
+            tasks: 10_000_000,
+            at_once: 65_536,
         };
         let rig = Rig::paced(layer(), noting(&Seen::default()), pace);
+        rig.api.succeed("t", "v");
         let watch = rig.watchlist.watch(&task("t"));
-        assert!(timeout(Duration::from_secs(2), watch).await.is_err());
-        assert_eq!(rig.api.count() > 0, shortest == zero);
+        let watched = timeout(Duration::from_secs(2), watch).await;
+        let is_delivered = watched.is_ok_and(|it| it.is_delivered());
+        assert_eq!(is_delivered, shortest == least);
     }
 }
 
@@ -492,29 +500,315 @@ async fn the_kind_of_the_layer_chooses_the_endpoint() {
     assert_eq!(disposition(&response), Some(Disposition::Duplicate));
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_could_not_be_confirmed_is_watched_and_delivered_later() {
-    let api = FakeApi::default();
-    let watchlist = Watchlist::default();
-    let unconfirmed = watchlist.clone();
-    let layer = layer()
-        .confirm(client(&api))
-        .on_unconfirmed(move |event| drop(unconfirmed.watch(event.task_id())));
+/// That the task is handed over by a poll and not by any of its four tries.
+async fn is_kept_and_delivered_by_a_poll(layer: SunoCallbackLayer<MemoryStore>, api: &FakeApi) {
     let seen = Seen::default();
     let service = layer.layer(accepting(seen.clone()));
-    let reconciler = Reconciler::new(client(&api), service.clone()).watching(watchlist.clone());
-    let _running = tokio::spawn(reconciler.run());
-    api.break_down(Reply::new(500, ""));
-    for _ in 0..3 {
+    for _ in 0..4 {
         let request = Callback::success("t", "v").request();
         let response = service.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     }
-    assert_eq!((watchlist.len(), seen.len()), (1, 0));
+    assert_eq!(seen.len(), 0);
     api.succeed("t", "v");
     api.recover();
-    assert!(watchlist.watch(&task("t")).await.is_delivered());
+    until("the poll delivers", || seen.len() == 1).await;
+    let (_, delivery) = seen.all().remove(0);
+    assert_eq!(
+        (delivery.via(), delivery.trust()),
+        (Via::Poll, Trust::Confirmed)
+    );
+    // The provider's last try comes late, and nobody asks any more.
+    let request = Callback::success("t", "v").request();
+    let response = service.oneshot(request).await.unwrap();
+    assert_eq!(disposition(&response), Some(Disposition::Duplicate));
+    let asked = api.count();
+    tokio::time::sleep(Duration::from_secs(7_200)).await;
+    assert_eq!((seen.len(), api.count()), (1, asked));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_could_not_be_confirmed_is_asked_on_about_and_delivered_without_any_wiring() {
+    let api = FakeApi::default();
+    api.break_down(Reply::new(500, ""));
+    is_kept_and_delivered_by_a_poll(layer().confirm(client(&api)), &api).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_pending_at_every_try_is_delivered_when_the_record_is_ready() {
+    let api = FakeApi::default();
+    api.progress("t", "wait_processing");
+    is_kept_and_delivered_by_a_poll(layer().confirm(client(&api)), &api).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_callback_delivers_after_all_is_not_asked_about_any_more() {
+    let api = FakeApi::default();
+    let seen = Seen::default();
+    let service = layer().confirm(client(&api)).layer(accepting(seen.clone()));
+    let send = |callback: Callback| service.clone().oneshot(callback.request());
+    let response = send(Callback::success("t", "v")).await.unwrap();
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    api.succeed("t", "v");
+    let response = send(Callback::success("t", "v")).await.unwrap();
+    assert_eq!(disposition(&response), Some(Disposition::Accepted));
+    let asked = api.count();
+    tokio::time::sleep(Duration::from_secs(7_200)).await;
+    assert_eq!((seen.len(), api.count()), (1, asked));
+}
+
+/// What `first` says is handed over at once, and `then` by a poll.
+async fn is_handed_over_and_asked_on_about(
+    record: &str,
+    first: &Callback,
+    outcome: &str,
+    then: fn(&FakeApi),
+) {
+    let (api, seen) = (FakeApi::default(), Seen::default());
+    api.set("t", record.into());
+    let service = layer().confirm(client(&api)).layer(accepting(seen.clone()));
+    let response = service.clone().oneshot(first.request()).await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    then(&api);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let outcomes = seen.all();
+    let outcomes: Vec<_> = outcomes.iter().map(|it| it.0.outcome().as_str()).collect();
+    assert_eq!(outcomes, [outcome, "ready"]);
+    // And nobody asks any more.
+    let asked = api.count();
+    tokio::time::sleep(Duration::from_secs(7_200)).await;
+    assert_eq!((api.count(), seen.len()), (asked, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_handed_over_without_an_outcome_is_asked_on_about() {
+    let ready = |api: &FakeApi| api.succeed("t", "v");
+    let unknown = Callback::new("t", r#"{"code":200,"data":{"taskId":"t","voiceId":"v"}}"#);
+    let pending = r#"{"code":200,"msg":"success","data":null}"#;
+    is_handed_over_and_asked_on_about(pending, &unknown, "unknown", ready).await;
+    let empty = Callback::success("t", "");
+    let record = empty.body.clone();
+    is_handed_over_and_asked_on_about(&record, &empty, "inconsistent", ready).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_keeps_is_told_to_the_hook_alone() {
+    let api = FakeApi::default();
+    let seen = Seen::default();
+    let layer = layer()
+        .confirm(client(&api))
+        .unconfirmed(Unconfirmed::Refuse);
+    let service = layer.layer(accepting(seen.clone()));
+    let request = Callback::success("t", "v").request();
+    service.oneshot(request).await.unwrap();
+    api.succeed("t", "v");
+    tokio::time::sleep(Duration::from_secs(7_200)).await;
+    assert_eq!(seen.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_drained_layer_asks_on_about_nothing() {
+    let api = FakeApi::default();
+    let seen = Seen::default();
+    let layer = layer().confirm(client(&api));
+    let service = layer.layer(accepting(seen.clone()));
+    let request = Callback::success("t", "v").request();
+    service.oneshot(request).await.unwrap();
+    layer.drain().finish(Duration::from_secs(1)).await;
+    let asked = api.count();
+    api.succeed("t", "v");
+    tokio::time::sleep(Duration::from_secs(7_200)).await;
+    assert_eq!((seen.len(), api.count()), (0, asked));
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_is_kept_than_the_pace_allows() {
+    let api = FakeApi::default();
+    let seen = Seen::default();
+    let pace = Pace {
+        tasks: 10,
+        ..Pace::default()
+    };
+    let layer = layer().confirm(client(&api)).keeping(pace).unwrap();
+    let service = layer.layer(accepting(seen.clone()));
+    let tasks = (0..30).map(|n| format!("t-{n}"));
+    let sent = tasks.clone().map(|id| {
+        let request = Callback::success(&id, "v").request();
+        service.clone().oneshot(request)
+    });
+    for response in futures_util::future::join_all(sent).await {
+        let status = response.unwrap().status();
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    }
+    tasks.for_each(|id| api.succeed(&id, "v"));
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(seen.len(), 10);
+}
+
+/// A forged success is handled by a layer without a confirmer, then the task is watched.
+async fn watch_after_a_forged_success(record: impl FnOnce(&FakeApi)) -> (Watched, usize, usize) {
+    let (seen, conflicts) = (Seen::default(), Arc::new(AtomicUsize::new(0)));
+    let hook = Arc::clone(&conflicts);
+    let layer = layer().on_conflict(move |conflict| {
+        assert_eq!(conflict.first_trust, Trust::SignedId);
+        hook.fetch_add(1, SeqCst);
+    });
+    let rig = Rig::new(layer, noting(&seen));
+    let response = rig.receive(&Callback::success("t", "forged")).await;
+    assert_eq!(disposition(&response), Some(Disposition::Accepted));
+    record(&rig.api);
+    let watched = rig.watchlist.watch(&task("t")).await;
+    (watched, seen.len(), conflicts.load(SeqCst))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_contradicts_what_was_handed_over_is_a_conflict_and_reaches_the_hook() {
+    for record in [(|api| api.succeed("t", "genuine")) as fn(&FakeApi), |api| {
+        api.fail("t")
+    }] {
+        let (watched, runs, conflicts) = watch_after_a_forged_success(record).await;
+        assert!(matches!(watched, Watched::Conflict(_)), "{watched:?}");
+        assert!(!watched.is_delivered());
+        assert_eq!((runs, conflicts), (1, 1));
+    }
+    let same = |api: &FakeApi| api.succeed("t", "forged");
+    let (watched, runs, conflicts) = watch_after_a_forged_success(same).await;
+    assert!(matches!(watched, Watched::AlreadyDelivered(_)));
+    assert_eq!((runs, conflicts), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_after_a_confirmed_success_is_late() {
+    let seen = Seen::default();
+    let rig = Rig::new(layer(), noting(&seen));
+    rig.api.succeed("t", "v");
+    let first = rig.watchlist.watch(&task("t")).await;
+    assert!(matches!(first, Watched::Delivered(_)));
+    rig.api.fail("t");
+    let second = rig.watchlist.watch(&task("t")).await;
+    assert!(matches!(second, Watched::Late(_)), "{second:?}");
+    assert!(!second.is_delivered());
     assert_eq!(seen.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_is_over_without_a_result_is_told_to_the_handler() {
+    for voice in ["", "fail"] {
+        let seen = Seen::default();
+        let rig = Rig::new(layer(), noting(&seen));
+        rig.api.succeed("t", voice);
+        let began = Instant::now();
+        let watched = rig.watchlist.watch(&task("t")).await;
+        assert!(matches!(watched, Watched::Delivered(_)), "{watched:?}");
+        assert!(began.elapsed() < Duration::from_secs(60));
+        let (event, delivery) = seen.all().remove(0);
+        assert!(matches!(event.outcome(), VoiceOutcome::Inconsistent(_)));
+        assert_eq!(delivery.trust(), Trust::Confirmed);
+        assert_eq!(rig.api.count(), 3, "it had time to fill in");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_fills_in_is_delivered_as_what_it_becomes() {
+    let seen = Seen::default();
+    let rig = Rig::new(layer(), noting(&seen));
+    rig.api.succeed("t", "");
+    let watch = rig.watchlist.watch(&task("t"));
+    until("two questions", || rig.api.count() == 2).await;
+    rig.api.succeed("t", "v");
+    assert!(watch.await.is_delivered());
+    let (event, _) = seen.all().remove(0);
+    assert!(matches!(event.outcome(), VoiceOutcome::Ready(id) if *id == "v"));
+    assert_eq!(seen.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn handlers_that_hang_hold_no_place_of_the_questions() {
+    let handler = tower::service_fn(|request: Request<Full<Bytes>>| async move {
+        let event: &VoiceEvent = request.extensions().get().unwrap();
+        if event.task_id().as_str().starts_with("hangs") {
+            pending::<()>().await;
+        }
+        Ok(answer(StatusCode::OK))
+    });
+    let pace = Pace {
+        at_once: 4,
+        ..Pace::default()
+    };
+    let rig = Rig::paced(layer(), BoxCloneService::new(handler), pace);
+    let hanging = (0..200).map(|n| format!("hangs-{n}"));
+    for id in hanging.clone() {
+        rig.api.succeed(&id, "v");
+        drop(rig.watchlist.watch(&task(&id)));
+    }
+    until("all hang", || rig.layer.drain().active() == 200).await;
+    rig.api.succeed("t", "v");
+    let began = Instant::now();
+    assert!(rig.watchlist.watch(&task("t")).await.is_delivered());
+    assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+/// Five questions a second, as by default.
+fn slow_rig(seen: &Seen, pace: Pace) -> (FakeApi, Watchlist) {
+    let api = FakeApi::default();
+    let client = VoiceClient::new(api.clone(), ApiKey::new(API_KEY).unwrap());
+    let reconciler = Reconciler::new(client, layer().layer(noting(seen)));
+    let reconciler = reconciler.watching(Watchlist::new(pace).unwrap());
+    let watchlist = reconciler.watchlist();
+    tokio::spawn(reconciler.run());
+    (api, watchlist)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_finished_task_behind_30_000_pending_ones_is_delivered_within_seconds() {
+    let seen = Seen::default();
+    let (api, watchlist) = slow_rig(&seen, Pace::default());
+    for n in 0..30_000 {
+        drop(watchlist.watch(&task(&n.to_string())));
+    }
+    for asked_before in [false, true] {
+        let id = format!("finished-{asked_before}");
+        api.succeed(&id, "v");
+        let began = Instant::now();
+        assert!(watchlist.watch(&task(&id)).await.is_delivered());
+        // The first pause of at most 4 s, and then at most four turns.
+        assert!(
+            began.elapsed() < Duration::from_secs(6),
+            "{:?}",
+            began.elapsed()
+        );
+        tokio::time::sleep(Duration::from_secs(1_000)).await;
+    }
+    assert_eq!(seen.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_rate_cannot_ask_about_in_time_is_told_in_time() {
+    let pace = Pace {
+        patience: Duration::from_secs(60),
+        ..Pace::default()
+    };
+    let seen = Seen::default();
+    let (_api, watchlist) = slow_rig(&seen, pace);
+    let began = Instant::now();
+    let watches: Vec<_> = (0..1_000)
+        .map(|n| watchlist.watch(&task(&n.to_string())))
+        .collect();
+    let (mut pending, mut not_asked) = (0, 0);
+    for watch in watches {
+        match watch.await {
+            Watched::Expired(Unsettled::Pending) => pending += 1,
+            Watched::Expired(Unsettled::NotAsked) => not_asked += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(
+        began.elapsed() <= Duration::from_secs(91),
+        "{:?}",
+        began.elapsed()
+    );
+    // 86 seconds of five questions, most of them first ones.
+    assert!(pending >= 200 && not_asked >= 500, "{pending} {not_asked}");
 }
 
 /// sunoapi.org: no signature, `errorCode` 0 on success, code 400 on failure.
@@ -581,7 +875,8 @@ async fn over_real_sockets_callback_and_poll_deliver_once() {
         patience: Duration::from_secs(30),
         ..Pace::default()
     };
-    let reconciler = Reconciler::new(client, service.clone()).watching(Watchlist::new(pace));
+    let reconciler =
+        Reconciler::new(client, service.clone()).watching(Watchlist::new(pace).unwrap());
     let watchlist = reconciler.watchlist();
     let running = tokio::spawn(reconciler.run());
     let addr = serve(service).await;

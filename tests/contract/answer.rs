@@ -310,10 +310,6 @@ fn times_that_no_clock_can_count_to_are_refused_before_a_request_meets_them() {
             ..default()
         },
         Times {
-            store_budget: Duration::MAX,
-            ..default()
-        },
-        Times {
             tolerance: Duration::MAX,
             retain_progress: Duration::MAX,
             retain_outcome: Some(Duration::from_secs(1)),
@@ -331,7 +327,6 @@ async fn the_longest_times_work() {
     let times = Times {
         detached: year,
         reply_deadline: year,
-        store_budget: year,
         ..Times::default()
     };
     let (probe, gate) = held(&layer().times(times).unwrap());
@@ -447,7 +442,7 @@ async fn f19_a_flood_of_twins_is_503_at_once_above_the_limit() {
         },
     ];
     for limits in limits {
-        let (probe, gate) = held(&layer().limits(limits));
+        let (probe, gate) = held(&layer().limits(limits).unwrap());
         let callback = Callback::success("t", "v");
         let waiting: Vec<_> = (0..4).map(|_| sending(&probe, &callback)).collect();
         tokio::time::sleep(Duration::from_millis(1)).await;

@@ -115,10 +115,11 @@ async fn the_body_limit_is_a_knob() {
     let callback = Callback::success("t", "v");
     let limit = callback.body.len();
     let layer = |body| {
-        layer().limits(Limits {
+        let limits = Limits {
             body,
             ..Limits::default()
-        })
+        };
+        layer().limits(limits).unwrap()
     };
     let probe = Probe::with(&layer(limit));
     probe.send(callback.request()).await.assert_accepted();

@@ -4,7 +4,13 @@ use suno_callback::{
     Disposition, Inconsistency, InvalidEvent, Rejection, TaskId, VoiceOutcome, VoiceStatus,
 };
 
-use harness::{Callback, probe::Probe};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use harness::{
+    Callback, answer,
+    probe::{Probe, layer},
+};
+use http_body_util::{BodyExt, Full};
 
 async fn refused(signed: &str, body: impl Into<String>, why: InvalidEvent) {
     let (body, probe) = (body.into(), Probe::default());
@@ -55,7 +61,8 @@ async fn f58_what_is_not_json_is_400() {
         r#"{"taskId":"t"/*c*/}"#,
         "{\"taskId\":\"t\n\"}",
         "{\"taskId\":\"\u{0}t\"}",
-        "\u{feff}{\"taskId\":\"t\"}",
+        "\u{feff}\u{feff}{\"taskId\":\"t\"}",
+        " \u{feff}{\"taskId\":\"t\"}",
         r#"{"taskId":"\ud800"}"#,
         r#"{"taskId":"\udc00\ud800"}"#,
         r#"{"taskId":"\u12"}"#,
@@ -373,4 +380,35 @@ async fn f57_the_signed_id_is_the_one_that_is_handed_over() {
     let (event, _) = probe.seen.all().pop().unwrap();
     assert_eq!(*event.task_id(), "t");
     assert!(matches!(event.outcome(), VoiceOutcome::Ready(id) if *id == "v"));
+}
+
+#[tokio::test]
+async fn an_event_with_damaged_text_is_delivered_with_its_exact_bytes() {
+    let before =
+        r#"{"code":200,"data":{"taskId":"t","voiceId":"v","status":"success","errorMessage":"#;
+    for damage in [
+        &br#""\ud83c""#[..],
+        br#""\udfa4 \ud83c x""#,
+        b"\"\xf0\x9f\x8e\"",
+        b"\"\xff\"",
+        b"1e999",
+        br#""","\ud83c":1,"x":"\ud83c""#,
+    ] {
+        for mark in ["", "\u{feff}"] {
+            let body = [mark.as_bytes(), before.as_bytes(), damage, b"}}"].concat();
+            let (sender, receiver) = std::sync::mpsc::channel();
+            let probe = Probe::answering(&layer(), move |request| {
+                let body = request.into_body().collect().now_or_never().unwrap();
+                sender.send(body.unwrap().to_bytes()).unwrap();
+                Ok(answer(http::StatusCode::OK))
+            });
+            let request = Callback::new("t", "").request();
+            let request = request.map(|_| Full::new(Bytes::from(body.clone())));
+            probe.send(request).await.assert_accepted();
+            assert_eq!(receiver.try_recv().unwrap(), body);
+            let (event, _) = probe.seen.all().pop().unwrap();
+            assert!(matches!(event.outcome(), VoiceOutcome::Ready(id) if *id == "v"));
+            assert!(event.body().starts_with(before), "{}", event.body());
+        }
+    }
 }

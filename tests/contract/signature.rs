@@ -14,7 +14,7 @@ use http::{HeaderValue, Request};
 use http_body_util::Full;
 use serde::Deserialize;
 use suno_callback::{
-    EmptyKey, InvalidEvent, MemoryStore, Rejection, SigningKey, SunoCallbackLayer, TaskId, Times,
+    InvalidEvent, InvalidKey, MemoryStore, Rejection, SigningKey, SunoCallbackLayer, TaskId, Times,
     UrlSecret,
 };
 
@@ -301,11 +301,19 @@ fn twins(good: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn f55_each_key_of_a_rotation_is_accepted_and_named() {
-    let layer = layer_of(SigningKey::new("new").unwrap().labelled("2026-11"))
-        .also_accept(SigningKey::new("old").unwrap().labelled("2026-05"))
-        .also_accept(SigningKey::new("older").unwrap().labelled("2025-11"));
+    let layer = layer_of(SigningKey::new("the new key").unwrap().labelled("2026-11"))
+        .also_accept(SigningKey::new("the old key").unwrap().labelled("2026-05"))
+        .also_accept(
+            SigningKey::new("the older key")
+                .unwrap()
+                .labelled("2025-11"),
+        );
     let probe = Probe::with(&layer);
-    for (key, label) in [("new", "2026-11"), ("old", "2026-05"), ("older", "2025-11")] {
+    for (key, label) in [
+        ("the new key", "2026-11"),
+        ("the old key", "2026-05"),
+        ("the older key", "2025-11"),
+    ] {
         let mut callback = Callback::success(&format!("task of {key}"), "voice");
         let seconds = callback.timestamp.parse().unwrap();
         callback.signature = SigningKey::new(key)
@@ -325,14 +333,14 @@ async fn f55_each_key_of_a_rotation_is_accepted_and_named() {
 #[tokio::test]
 async fn f55_no_callback_is_lost_while_keys_rotate() {
     // The provider changes its key somewhere in the middle; the receiver was told before.
-    let layer =
-        layer_of(SigningKey::new("new").unwrap()).also_accept(SigningKey::new("old").unwrap());
+    let layer = layer_of(SigningKey::new("the new key").unwrap())
+        .also_accept(SigningKey::new("the old key").unwrap());
     let probe = Probe::with(&layer);
     for number in 0..200 {
         let key = if number < 100 || number % 3 == 0 {
-            "old"
+            "the old key"
         } else {
-            "new"
+            "the new key"
         };
         let mut callback = Callback::success(&format!("task {number}"), "voice");
         let seconds = callback.timestamp.parse().unwrap();
@@ -343,28 +351,99 @@ async fn f55_no_callback_is_lost_while_keys_rotate() {
     }
 }
 
+fn why_not(key: impl AsRef<[u8]>) -> Option<InvalidKey> {
+    SigningKey::new(key).err()
+}
+
 #[test]
 fn f54_a_key_that_everybody_knows_is_refused() {
-    assert_eq!(SigningKey::new("").err(), Some(EmptyKey));
-    assert_eq!(SigningKey::trimmed("\r\n").err(), Some(EmptyKey));
-    assert_eq!(SigningKey::trimmed(" \t\r\n").err(), Some(EmptyKey));
+    for nothing in ["", " ", "\r\n", " \t\r\n", "\u{feff}", "\u{feff}\n"] {
+        assert_eq!(why_not(nothing), Some(InvalidKey::Empty), "{nothing:?}");
+        assert_eq!(SigningKey::trimmed(nothing).err(), Some(InvalidKey::Empty));
+    }
     // HMAC fills a short key up with zeros, so these are the empty key under another name.
     for zeros in [1, 2, 32, 63, 64] {
-        assert_eq!(
-            SigningKey::new(vec![0; zeros]).err(),
-            Some(EmptyKey),
-            "{zeros}"
-        );
+        assert_eq!(why_not(vec![0; zeros]), Some(InvalidKey::Empty), "{zeros}");
     }
 }
 
 #[test]
-fn f54_a_line_break_after_a_key_is_part_of_it_unless_it_is_trimmed() {
+fn f54_a_key_that_can_be_guessed_is_refused() {
+    for short in ["k", "1234567", "éé-", "secret", "abc\0\0\0\0\0\0"] {
+        assert_eq!(why_not(short), Some(InvalidKey::TooShort), "{short:?}");
+        let trimmed = SigningKey::trimmed(format!(" {short}\n")).err();
+        assert_eq!(trimmed, Some(InvalidKey::TooShort));
+    }
+    for long in ["12345678", "é-é-é-", KEY, "key with blanks \n within"] {
+        assert_eq!(why_not(long), None, "{long:?}");
+    }
+    assert_eq!(why_not([0xF0; 8]), None, "bytes will do");
+}
+
+#[test]
+fn f54_a_key_in_quotes_is_refused() {
+    for (open, close) in [
+        ('"', '"'),
+        ('\'', '\''),
+        ('`', '`'),
+        ('\u{201c}', '\u{201d}'),
+        ('\u{201e}', '\u{201c}'),
+        ('\u{2018}', '\u{2019}'),
+        ('\u{ab}', '\u{bb}'),
+    ] {
+        for inner in [KEY, "", "k"] {
+            let quoted = format!("{open}{inner}{close}");
+            assert_eq!(why_not(&quoted), Some(InvalidKey::Quoted), "{quoted}");
+            let trimmed = SigningKey::trimmed(format!("\u{feff}{quoted}\n")).err();
+            assert_eq!(trimmed, Some(InvalidKey::Quoted), "{quoted}");
+        }
+    }
+    for key in ["\"quote-at-one-end", "it's-one-key", "a\"b\"c\"d\"e"] {
+        assert_eq!(why_not(key), None, "{key}");
+    }
+}
+
+#[test]
+fn f54_what_stands_around_a_key_is_refused_unless_it_is_trimmed() {
     let plain = SigningKey::new(KEY).unwrap().sign("t", 1_700_000_000);
-    let raw = SigningKey::new(format!("{KEY}\r\n")).unwrap();
-    let trimmed = SigningKey::trimmed(format!("{KEY}\r\n")).unwrap();
-    assert_ne!(raw.sign("t", 1_700_000_000), plain);
-    assert_eq!(trimmed.sign("t", 1_700_000_000), plain);
+    for blank in [
+        "\r\n",
+        "\n",
+        " ",
+        "\t",
+        "\u{a0}",
+        "\u{feff}",
+        "\u{200b}",
+        "\u{feff} \n",
+    ] {
+        for around in [
+            format!("{KEY}{blank}"),
+            format!("{blank}{KEY}"),
+            format!("{blank}{KEY}{blank}"),
+        ] {
+            assert_eq!(why_not(&around), Some(InvalidKey::Blank), "{around:?}");
+            let trimmed = SigningKey::trimmed(&around).unwrap();
+            assert_eq!(trimmed.sign("t", 1_700_000_000), plain, "{around:?}");
+        }
+    }
+    let utf_16: Vec<u8> = "\u{feff}a key of sixteen"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    assert_eq!(why_not(&utf_16), Some(InvalidKey::Blank));
+    assert_eq!(SigningKey::trimmed(&utf_16).err(), Some(InvalidKey::Blank));
+}
+
+#[test]
+fn the_refusal_of_a_key_says_what_to_do() {
+    for (why, fix) in [
+        (InvalidKey::Empty, "environment variable"),
+        (InvalidKey::Blank, "`SigningKey::trimmed`"),
+        (InvalidKey::Quoted, "without them"),
+        (InvalidKey::TooShort, "the whole `webhookHmacKey`"),
+    ] {
+        assert!(why.to_string().contains(fix), "{why}");
+    }
 }
 
 #[test]
@@ -402,7 +481,12 @@ async fn a_signature_over_a_missing_id_is_never_accepted() {
 #[tokio::test]
 async fn the_provider_s_published_sample_verifies_under_no_guessable_key() {
     let sample = "KxDlpbbq0GDOKqm0+FuJpJWTzY8baHSjhEt4kwElqQI=";
-    for key in ["webhookHmacKey", "your-webhook-hmac-key", "xxx", KEY] {
+    for key in [
+        "webhookHmacKey",
+        "your-webhook-hmac-key",
+        "xxx_key_xxx",
+        KEY,
+    ] {
         let key = SigningKey::new(key).unwrap();
         assert_ne!(
             key.sign("ee9c2715375b7837f8bb51d641ff5863", 1_769_670_760),
@@ -444,7 +528,7 @@ async fn f64_no_debug_output_shows_a_key_or_a_signature() {
             UrlSecret::new(url_secret)
         ),
         format!(
-            "{:?} {EmptyKey} {:?}",
+            "{:?} {:?}",
             SigningKey::new(""),
             UrlSecret::new("short-secret")
         ),

@@ -354,11 +354,12 @@ impl Server {
         }
     }
 
-    /// Waits for the connection to be accepted: one that is not would stay open for ever.
+    /// Waits for the connection to be accepted: one that is not would stay open for ever. What has
+    /// ended is an earlier one, whose port came again.
     async fn abort(&self, peer: SocketAddr) {
         let known = || self.connections.lock().unwrap().get(&peer).cloned();
         loop {
-            match known() {
+            match known().filter(|connection| !connection.is_finished()) {
                 Some(connection) => return connection.abort(),
                 None => tokio::task::yield_now().await,
             }

@@ -224,12 +224,69 @@ async fn a_record_still_pending_at_the_budget_is_refused_and_reported() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_success_without_a_voice_id_in_the_record_is_refused_and_reported() {
-    is_refused_and_reported(
-        Provider::that([Says::record(&Callback::success("t", ""))]),
-        4,
-    )
-    .await;
+async fn a_success_without_a_voice_id_that_the_record_repeats_is_handed_over() {
+    // What was claimed, and how long the record has to fill in.
+    for (claimed, questions) in [("", 2), ("fail", 2), ("v", 4)] {
+        let api = Provider::that([Says::record(&Callback::success("t", ""))]);
+        let seen = Seen::default();
+        let service = layer(&api).layer(accepting(seen.clone()));
+        let response = send(&service, &Callback::success("t", claimed)).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        let (event, delivery) = seen.all().remove(0);
+        assert!(matches!(event.outcome(), VoiceOutcome::Inconsistent(_)));
+        assert_eq!(delivery.trust(), Trust::Confirmed);
+        assert_eq!(api.asked(), questions, "{claimed:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_fills_in_within_the_budget_is_waited_for() {
+    let empty = || Says::record(&Callback::success("t", ""));
+    let full = Says::record(&Callback::success("t", "v"));
+    let api = Provider::that([empty(), empty(), full]);
+    let seen = Seen::default();
+    let service = layer(&api).layer(accepting(seen.clone()));
+    send(&service, &Callback::success("t", "v")).await;
+    assert_eq!(voices(&seen), ["v"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn unknown_content_asks_once_and_is_delivered_as_such_where_the_record_does_not_decide() {
+    let unknown = Callback::progress("t", "a status of tomorrow");
+    for (says, outcome, trust, reports) in [
+        (Says::Voice("v"), "ready", Trust::Confirmed, 0),
+        (Says::PENDING, "unknown", Trust::SignedId, 1),
+        (Says::UNAVAILABLE, "unknown", Trust::SignedId, 1),
+        (Says::record(&unknown), "unknown", Trust::SignedId, 1),
+    ] {
+        let (api, seen) = (Provider::that([says]), Seen::default());
+        let reported = Arc::new(AtomicUsize::new(0));
+        let hook = Arc::clone(&reported);
+        let layer = layer(&api).on_unconfirmed(move |_| {
+            hook.fetch_add(1, SeqCst);
+        });
+        let service = layer.layer(accepting(seen.clone()));
+        let response = send(&service, &unknown).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        let (event, delivery) = seen.all().remove(0);
+        assert_eq!(
+            (event.outcome().as_str(), delivery.trust()),
+            (outcome, trust)
+        );
+        assert_eq!((reported.load(SeqCst), seen.len()), (reports, 1));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_phrase_is_confirmed_where_it_is_final() {
+    let record = Callback::phrase("t", "genuine");
+    let api = Provider::that([Says::record_of(CallbackKind::Validate, &record)]);
+    let seen = Seen::default();
+    let layer = layer(&api).kind(CallbackKind::Validate);
+    let service = layer.layer(accepting(seen.clone()));
+    send(&service, &Callback::phrase("t", "hostile")).await;
+    let (event, _) = seen.all().remove(0);
+    assert_eq!(event.outcome(), VoiceOutcome::PhraseReady("genuine"));
 }
 
 #[tokio::test(start_paused = true)]

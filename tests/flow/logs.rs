@@ -230,3 +230,265 @@ async fn f64_an_error_of_the_store_is_escaped_and_cut() {
     );
     lines.iter().for_each(|line| assert_harmless(line));
 }
+
+/// Sends what must be refused, and gives its one line of log.
+async fn line_of(
+    layer: &harness::probe::ProbeLayer,
+    request: http::Request<Full<bytes::Bytes>>,
+) -> String {
+    let before = logs::lines().len();
+    let probe = Probe::with(layer);
+    let reply = probe.send(request).await;
+    assert!(reply.status.is_client_error(), "{}", reply.status);
+    probe.assert_untouched();
+    let lines = logs::lines();
+    assert_eq!(lines.len(), before + 1, "{lines:?}");
+    lines.into_iter().next_back().unwrap()
+}
+
+fn assert_hints(line: &str, hint: &str) {
+    assert!(
+        line.contains("refused") && line.contains(hint),
+        "{hint}: {line}"
+    );
+}
+
+#[tokio::test]
+async fn a_refused_header_is_logged_with_its_likely_cause() {
+    logs::capture();
+    let good = Callback::success("t", "v");
+    let (seconds, signature) = (good.timestamp.as_str(), good.signature.as_str());
+    let hex = "0123456789abcdef".repeat(4);
+    let millis = format!("{seconds}000");
+    for (timestamp, signature, hint) in [
+        (millis.as_str(), signature, "milliseconds?"),
+        (&format!("{seconds}123456"), signature, "microseconds?"),
+        (&format!("{seconds}123456789"), signature, "nanoseconds?"),
+        (&millis[..11], signature, "milliseconds?"),
+        (
+            &format!("{seconds}.25"),
+            signature,
+            "a fraction of a second?",
+        ),
+        (
+            &format!("{seconds}, {seconds}"),
+            signature,
+            "a gateway joined",
+        ),
+        (
+            "2026-11-26T07:00:00Z",
+            signature,
+            "a date instead of Unix seconds?",
+        ),
+        (&format!("\"{seconds}\""), signature, "quotes around it?"),
+        (
+            seconds,
+            &format!("{signature}, {signature}"),
+            "a gateway joined",
+        ),
+        (
+            seconds,
+            &format!("{signature},{signature}"),
+            "a gateway joined",
+        ),
+        (seconds, &hex, "hexadecimal instead of base64?"),
+        (
+            seconds,
+            &hex.to_uppercase(),
+            "hexadecimal instead of base64?",
+        ),
+        (seconds, &signature[..43], "its padding was cut off?"),
+        (
+            seconds,
+            &format!("sha256={signature}"),
+            "a prefix before the base64?",
+        ),
+        (seconds, &format!("\"{signature}\""), "quotes around it?"),
+        (seconds, &signature.replace('=', "%3D"), "percent-encoded?"),
+        (
+            seconds,
+            &format!("-_{}", &signature[2..]),
+            "base64url instead of base64?",
+        ),
+        (
+            seconds,
+            &format!("a {}", &signature[2..]),
+            "decoded to blanks?",
+        ),
+        (
+            seconds,
+            &format!("{}==", "A".repeat(86)),
+            "SHA-512 instead of SHA-256?",
+        ),
+        ("1000", signature, "this machine's clock?"),
+    ] {
+        let callback = Callback {
+            timestamp: timestamp.into(),
+            signature: signature.into(),
+            ..good.clone()
+        };
+        let line = line_of(&layer(), callback.request()).await;
+        assert_hints(&line, hint);
+        assert!(!line.contains(&callback.signature), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_a_gateway_or_a_stranger_has_changed_is_logged_as_such() {
+    logs::capture();
+    let good = Callback::success("t", "v");
+    let mut bare = good.request();
+    bare.headers_mut().remove("x-webhook-signature");
+    assert_hints(
+        &line_of(&layer(), bare).await,
+        "drops one of the two headers?",
+    );
+    let mut none = good.request();
+    none.headers_mut().clear();
+    let line = line_of(&layer(), none).await;
+    assert_hints(
+        &line,
+        "is the webhook key enabled in the account's settings?",
+    );
+    let mut twice = good.request();
+    let copy = twice.headers()["x-webhook-signature"].clone();
+    twice.headers_mut().append("x-webhook-signature", copy);
+    let line = line_of(&layer(), twice).await;
+    assert_hints(&line, "a gateway that adds headers of its own?");
+    let mut form = good.request();
+    form.headers_mut().insert(
+        "content-type",
+        HeaderValue::from_static("application/json, application/json"),
+    );
+    assert_hints(&line_of(&layer(), form).await, "a gateway joined");
+}
+
+#[tokio::test]
+async fn a_refused_body_is_logged_with_its_likely_cause() {
+    logs::capture();
+    let whole = Callback::success("t", "v").body;
+    let other = whole.replace(r#""msg":"success""#, r#""msg":"t","taskId":"u""#);
+    for (signed, body, hint) in [
+        ("t", String::new(), "a proxy that drops bodies?"),
+        (
+            "t",
+            whole[..60].into(),
+            "cut off: a proxy that limits bodies?",
+        ),
+        ("t", "<html></html>".into(), "HTML or XML"),
+        ("t", "taskId=t&code=200".into(), "a form"),
+        ("t", "{\0\"\0".into(), "UTF-16?"),
+        ("t", r#"{"code":200}"#.into(), "another sender?"),
+        (
+            "u",
+            other.clone(),
+            "signed for one of the ids: did a proxy change the body?",
+        ),
+        ("v", whole.clone(), "signed for another text of the body"),
+        (
+            "t",
+            whole.replace("\"t\"", "\" t\""),
+            "signed for another text of the body",
+        ),
+        (
+            "x",
+            whole.clone(),
+            "another key, or another account's callback?",
+        ),
+        ("t", " ".repeat(20_000), "another product's route?"),
+    ] {
+        let line = line_of(&layer(), Callback::new(signed, body).request()).await;
+        assert_hints(&line, hint);
+    }
+    let forged = Callback {
+        signature: "A".repeat(43) + "=",
+        ..Callback::success("t", "v")
+    };
+    let line = line_of(&layer(), forged.request()).await;
+    assert_hints(&line, "another key, or another account's callback?");
+}
+
+#[tokio::test]
+async fn a_url_without_its_secret_is_logged_with_its_likely_cause() {
+    logs::capture();
+    let secret = suno_callback::UrlSecret::new("f3b1c1a0d2e94c5b8a7f").unwrap();
+    let layer = suno_callback::SunoCallbackLayer::unsigned(secret, Default::default());
+    let good = Callback::success("t", "v");
+    for (uri, hint) in [
+        ("/", "a callback URL without the token?"),
+        ("/?token=f3b1c1a0d2e94c5b8a7e", "another secret?"),
+        ("/?token=f3b1c1a0d2e94c5b8a7f&token=x", "two tokens"),
+    ] {
+        let mut request = good.request_to(uri);
+        request.headers_mut().remove("x-webhook-signature");
+        let line = harness_line(&layer, request).await;
+        assert_hints(&line, hint);
+        assert!(!line.contains("f3b1"), "{line}");
+        let line = harness_line(&layer, good.request_to(uri)).await;
+        assert_hints(&line, "it is signed");
+    }
+}
+
+async fn harness_line(
+    layer: &suno_callback::SunoCallbackLayer<suno_callback::MemoryStore>,
+    request: http::Request<Full<bytes::Bytes>>,
+) -> String {
+    use tower::{Layer, ServiceExt};
+    let before = logs::lines().len();
+    let service = layer.layer(harness::accepting(Default::default()));
+    assert_eq!(service.oneshot(request).await.unwrap().status(), 401);
+    let lines = logs::lines();
+    assert_eq!(lines.len(), before + 1, "{lines:?}");
+    lines.into_iter().next_back().unwrap()
+}
+
+#[tokio::test]
+async fn another_product_s_content_is_logged_with_the_route_that_it_belongs_to() {
+    logs::capture();
+    let probe = Probe::default();
+    for (data, product) in [
+        (r#""callbackType":"complete","data":[]"#, "music or lyrics"),
+        (r#""audioWavUrl":"u""#, "WAV"),
+        (r#""vocal_removal_info":{}"#, "stems"),
+        (r#""state":"complete","instruments":[]"#, "MIDI"),
+        (r#""video_url":"u""#, "video"),
+        (r#""images":[]"#, "cover image"),
+        (
+            r#""state":"success","resultJson":"{\"resultUrls\":[]}""#,
+            "job",
+        ),
+    ] {
+        let body = format!(r#"{{"code":200,"data":{{"task_id":"t",{data}}}}}"#);
+        probe
+            .send(Callback::new("t", body).request())
+            .await
+            .assert_accepted();
+        let line = logs::lines().into_iter().next_back().unwrap();
+        let hint = format!("content of {product}: is the URL of another product's route?");
+        assert!(
+            line.contains("outcome=unknown") && line.contains(&hint),
+            "{line}"
+        );
+    }
+    probe
+        .send(Callback::success("u", "v").request())
+        .await
+        .assert_accepted();
+    let line = logs::lines().into_iter().next_back().unwrap();
+    assert!(!line.contains("hint"), "{line}");
+}
+
+#[test]
+fn a_short_key_is_a_warning() {
+    logs::capture();
+    suno_callback::SigningKey::new("0123456789abcdef").unwrap();
+    assert_eq!(logs::lines().len(), 0);
+    suno_callback::SigningKey::new("0123456789abcde").unwrap();
+    let lines = logs::lines();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(
+        lines[0].contains("WARN") && lines[0].contains("shorter than 16 bytes"),
+        "{lines:?}"
+    );
+    assert!(!lines[0].contains("0123456789"), "{lines:?}");
+}

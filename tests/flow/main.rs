@@ -4,10 +4,13 @@
 mod cancellation;
 mod confirm;
 mod drain;
+mod knobs;
 mod logs;
+mod nested;
 mod overload;
 mod panic;
 mod questions;
 mod time;
 mod twins;
+mod unknown;
 mod variants;

@@ -144,14 +144,15 @@ async fn each_task_has_a_question_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn open_questions_are_bounded_and_above_the_provider_counts_as_away() {
+async fn open_questions_are_bounded_and_others_wait_for_their_turn() {
     let limits = Limits {
         questions: 3,
         ..Limits::default()
     };
-    let answer = Says::Voice("voice").after(secs(2));
-    let it = Setup::with([answer], StatusCode::OK, |layer| layer.limits(limits));
-    let start = Instant::now();
+    let answer = Says::Voice("voice").after(ms(1_500));
+    let it = Setup::with([answer], StatusCode::OK, |layer| {
+        layer.limits(limits).unwrap()
+    });
     let all: Vec<_> = (0..10)
         .map(|n| it.spawn(&Callback::success(&format!("task-{n}"), "voice")))
         .collect();
@@ -160,13 +161,48 @@ async fn open_questions_are_bounded_and_above_the_provider_counts_as_away() {
         let reply = request.await.unwrap();
         refused += usize::from(said(&reply) == Some(Rejection::Unconfirmed));
     }
-    assert_eq!((refused, it.provider.most()), (7, 3));
-    assert_eq!(it.unconfirmed.load(SeqCst), 7);
-    // The places are back.
-    sleep(secs(2)).await;
-    assert!(start.elapsed() >= secs(4));
-    let reply = it.send(&Callback::success("task-9", "voice")).await;
-    assert_eq!(said(&reply), Some(Disposition::Accepted));
+    // Three at 1.5 s and three at 3 s; what had no turn by 4 s is asked on about.
+    assert_eq!((refused, it.provider.most()), (4, 3));
+    assert_eq!(it.unconfirmed.load(SeqCst), 4);
+    until("the others are delivered too", || it.seen.len() == 10).await;
+    let callback = Callback::success("task-9", "voice");
+    let reply = it.send(&callback).await;
+    assert_eq!(said(&reply), Some(Disposition::Duplicate));
+}
+
+#[tokio::test(start_paused = true)]
+async fn pending_tasks_leave_places_to_those_that_were_not_asked_about() {
+    let limits = Limits {
+        questions: 8,
+        ..Limits::default()
+    };
+    // Every answer takes a second of the four, so that places are what is scarce: the genuine ones
+    // need three seconds with six places and then eight, and all four if they start with none.
+    let pending = Says::PENDING.after(ms(1_000));
+    let it = Setup::with([pending], StatusCode::OK, |layer| {
+        layer
+            .limits(limits)
+            .unwrap()
+            .unconfirmed(Unconfirmed::Refuse)
+    });
+    let captured = |n: usize| it.spawn(&Callback::success(&format!("captured-{n}"), "forged"));
+    for first in (0..64).step_by(8) {
+        for request in (first..first + 8).map(captured).collect::<Vec<_>>() {
+            let reply = request.await.unwrap();
+            assert_eq!(said(&reply), Some(Rejection::Unconfirmed));
+        }
+    }
+    sleep(secs(8)).await; // until no question is open
+    let flooding: Vec<_> = (0..64).map(captured).collect();
+    it.provider.says(Says::Voice("voice").after(ms(1_000)));
+    let genuine: Vec<_> = (0..20)
+        .map(|n| it.spawn(&Callback::success(&format!("genuine-{n}"), "voice")))
+        .collect();
+    for request in genuine {
+        let reply = request.await.unwrap();
+        assert_eq!(said(&reply), Some(Disposition::Accepted));
+    }
+    flooding.into_iter().for_each(|request| request.abort());
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,7 +212,7 @@ async fn a_flood_under_one_header_pair_asks_once_a_second() {
         ..Limits::default()
     };
     let it = Setup::with([Says::PENDING], StatusCode::OK, |layer| {
-        layer.limits(limits)
+        layer.limits(limits).unwrap()
     });
     let began = Instant::now();
     let flood = (0..1_000).map(|n| it.spawn(&Callback::success("task", &format!("forged-{n}"))));
@@ -213,7 +249,7 @@ async fn those_who_wait_for_the_word_on_one_task_are_bounded() {
     };
     let slow = || Says::Voice("voice").after(secs(1));
     let it = Setup::with([Says::PENDING, slow()], StatusCode::OK, |layer| {
-        layer.limits(limits)
+        layer.limits(limits).unwrap()
     });
     // They wait through two questions and a pause.
     let flood = (0..100).map(|n| Callback::success("task", &format!("voice-{n}")));
@@ -232,7 +268,7 @@ async fn those_who_wait_for_any_word_are_bounded() {
     let it = Setup::with(
         [Says::Voice("voice").after(secs(1))],
         StatusCode::OK,
-        |layer| layer.limits(limits),
+        |layer| layer.limits(limits).unwrap(),
     );
     let tasks = || (0..30).map(|n| Callback::success(&format!("task-{n}"), "voice"));
     assert_eq!(crowd(&it, tasks()).await, (10, 20));
@@ -324,7 +360,7 @@ async fn a_provider_that_panics_gives_its_place_back() {
         ..Limits::default()
     };
     let it = Setup::with([Says::Panics, Says::Voice("voice")], StatusCode::OK, |it| {
-        it.limits(limits)
+        it.limits(limits).unwrap()
     });
     let (reply, took) = it.timed(&success()).await;
     assert_eq!(said(&reply), Some(Disposition::Accepted));

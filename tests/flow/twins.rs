@@ -300,15 +300,17 @@ async fn f19_both_bounds_are_knobs() {
         ),
         (
             Limits {
-                waiters_per_slot: 0,
+                waiters_per_slot: 1,
                 ..Limits::default()
             },
-            0,
+            1,
         ),
     ] {
         let seen = Seen::default();
         let (handler, gate) = gated(&seen);
-        let layer = SunoCallbackLayer::new(key(), MemoryStore::default()).limits(limits);
+        let layer = SunoCallbackLayer::new(key(), MemoryStore::default())
+            .limits(limits)
+            .unwrap();
         let receiver = layer.layer(handler);
         let all: Vec<_> = (0..10).map(|_| spawn_send(&receiver, &task(0))).collect();
         sleep(secs(1)).await;
@@ -400,8 +402,9 @@ async fn f18_a_thousand_duplicates_over_a_limit_of_one_neither_deadlock_nor_keep
         let seen = Seen::default();
         let permits = Arc::new(Semaphore::new(1));
         let limited = ConcurrencyLimit::with_semaphore(worker(&seen), Arc::clone(&permits));
-        let layer =
-            SunoCallbackLayer::new(key(), MemoryStore::default()).limits(everything_waits());
+        let layer = SunoCallbackLayer::new(key(), MemoryStore::default())
+            .limits(everything_waits())
+            .unwrap();
         storm(layer.layer(limited), tasks).await;
         assert_eq!(seen.len(), tasks);
         assert_eq!(permits.available_permits(), 1);
@@ -439,8 +442,9 @@ async fn f18_a_thousand_duplicates_over_a_buffer_do_not_deadlock() {
     for tasks in [1, 20] {
         let seen = Seen::default();
         let buffer = Buffer::new(ConcurrencyLimit::new(worker(&seen), 1), 1);
-        let layer =
-            SunoCallbackLayer::new(key(), MemoryStore::default()).limits(everything_waits());
+        let layer = SunoCallbackLayer::new(key(), MemoryStore::default())
+            .limits(everything_waits())
+            .unwrap();
         storm(layer.layer(buffer), tasks).await;
         assert_eq!(seen.len(), tasks);
         assert_eq!(layer.drain().active(), 0);
@@ -512,8 +516,9 @@ impl Service<Request<Full<Bytes>>> for Strict {
 async fn f18_the_instance_that_was_made_ready_is_the_one_that_is_called() {
     for tasks in [1, 20, 1000] {
         let (seen, instances) = (Seen::default(), Arc::new(Instances::default()));
-        let layer =
-            SunoCallbackLayer::new(key(), MemoryStore::default()).limits(everything_waits());
+        let layer = SunoCallbackLayer::new(key(), MemoryStore::default())
+            .limits(everything_waits())
+            .unwrap();
         storm(layer.layer(Strict::new(&instances, &seen)), tasks).await;
         assert_eq!(seen.len(), tasks);
         assert_eq!(
@@ -528,7 +533,9 @@ async fn f18_the_instance_that_was_made_ready_is_the_one_that_is_called() {
 #[tokio::test(start_paused = true)]
 async fn no_task_is_left_after_a_storm() {
     let seen = Seen::default();
-    let layer = SunoCallbackLayer::new(key(), MemoryStore::default()).limits(everything_waits());
+    let layer = SunoCallbackLayer::new(key(), MemoryStore::default())
+        .limits(everything_waits())
+        .unwrap();
     storm(layer.layer(worker(&seen)), 10).await;
     assert_eq!(Handle::current().metrics().num_alive_tasks(), 0);
 }

@@ -19,7 +19,9 @@ struct Setup {
 impl Setup {
     fn new(limits: Limits) -> Self {
         let seen = Seen::default();
-        let layer = SunoCallbackLayer::new(key(), MemoryStore::default()).limits(limits);
+        let layer = SunoCallbackLayer::new(key(), MemoryStore::default())
+            .limits(limits)
+            .unwrap();
         let receiver = layer.layer(harness::Handler::new(accepting(seen.clone())));
         Self {
             layer,
@@ -163,7 +165,7 @@ async fn a_task_has_room_again_when_no_pair_of_the_flood_can_be_fresh() {
 #[tokio::test(start_paused = true)]
 async fn how_many_variants_a_task_has_is_a_limit_that_can_be_set() {
     let it = Setup::new(Limits {
-        variants: 2,
+        events_per_task: 2,
         ..Limits::default()
     });
     let mut answers = Vec::new();

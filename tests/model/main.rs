@@ -2,5 +2,6 @@
 
 mod malformed;
 mod meaning;
+mod outages;
 mod reconcile_sim;
 mod schedules;

@@ -210,12 +210,12 @@ fn f49_a_code_that_denies_a_result_is_inconsistent() {
 #[test]
 fn f49_a_code_decides_where_no_status_is_known() {
     for status in [
-        json!("FAILED"),
-        json!("SUCCESS"),
+        json!("DONE"),
+        json!("succeeded"),
+        json!("complete"),
         json!(""),
         json!(null),
         json!(7),
-        json!("Success"),
     ] {
         for (code, outcome) in [
             (400, "failed"),
@@ -301,11 +301,448 @@ fn in_a_fetched_record_the_code_is_no_part_of_the_event() {
                 json!({"status": status, "voiceId": "v", "errorCode": 500}),
             );
             let event =
-                VoiceEvent::from_record(Generate, &TaskId::new("t").unwrap(), &record.to_string())
+                VoiceEvent::from_record(Generate, &TaskId::new("t").unwrap(), record.to_string())
                     .unwrap();
             assert_eq!((event.outcome().as_str(), event.code()), (outcome, None));
         }
     }
+}
+
+const KINDS: [CallbackKind; 2] = [Generate, Validate];
+
+/// What a body means in both kinds: as a callback, and as a record.
+fn meanings(body: &Value) -> [[String; 2]; 2] {
+    KINDS.map(|kind| {
+        let record = VoiceEvent::from_record(kind, &TaskId::new("t").unwrap(), body.to_string());
+        let both = [event(kind, &body.to_string()), record.unwrap()];
+        both.map(|event| match event.outcome() {
+            VoiceOutcome::Ready(voice) => format!("ready {voice}"),
+            VoiceOutcome::PhraseReady(phrase) => format!("phrase {phrase}"),
+            VoiceOutcome::Failed(it) => format!("failed {}", it.error_message().unwrap_or("-")),
+            VoiceOutcome::Inconsistent(why) => format!("{why:?}"),
+            other => other.as_str().to_owned(),
+        })
+    })
+}
+
+/// Means the same everywhere.
+fn assert_means(body: &Value, meaning: &str) {
+    let everywhere = [[meaning; 2]; 2];
+    assert_eq!(meanings(body), everywhere, "{body}");
+}
+
+#[test]
+fn a_status_is_read_without_case_and_blanks() {
+    for word in [
+        "SUCCESS",
+        "Success",
+        " success",
+        "sUcCeSs ",
+        "\tsuccess\n",
+        "success\u{a0}",
+    ] {
+        let data = json!({"status": word, "voiceId": "v"});
+        assert_means(&envelope(json!(200), data), "ready v");
+    }
+    for word in [
+        "FAIL",
+        "Failed",
+        "failed",
+        "FAILED ",
+        "Processing_Validate_Fail",
+        " fail",
+    ] {
+        let data = json!({"status": word, "errorMessage": "no"});
+        assert_means(&envelope(json!(200), data.clone()), "failed no");
+        assert_means(&envelope(json!(500), data), "failed no");
+    }
+    for word in ["WAIT_VALIDATING", " Wait_Validating "] {
+        let data = json!({"status": word, "validateInfo": "sing"});
+        assert_means(&envelope(json!(200), data), "phrase sing");
+    }
+    for word in ["Wait_Processing", "PROCESSING_VALIDATE "] {
+        assert_means(&envelope(json!(200), json!({"status": word})), "pending");
+    }
+    for word in [
+        "complete",
+        "completed",
+        "succeeded",
+        "successful",
+        "failure",
+        "error",
+        "fails",
+        "waiting",
+        "generating",
+        "PENDING",
+        "wait processing",
+        "success!",
+        "成功",
+    ] {
+        let data = json!({"status": word, "voiceId": "v"});
+        assert_means(&envelope(json!(200), data), "unknown");
+    }
+}
+
+#[test]
+fn progress_in_other_letters_is_the_same_progress() {
+    let story = ["wait_processing", "WAIT_PROCESSING", " Wait_Processing"];
+    let story = story.map(|status| Callback::progress("t", status));
+    assert_eq!(sent(&story), [Accepted, Duplicate, Duplicate]);
+}
+
+#[test]
+fn fields_in_snake_case_are_read_like_the_documented_ones() {
+    let snake = |data: Value| json!({"code": 200, "data": data});
+    assert_means(
+        &snake(json!({"task_id": "t", "voice_id": "v", "status": "success"})),
+        "ready v",
+    );
+    assert_means(
+        &snake(json!({"task_id": "t", "validate_info": "sing", "status": "wait_validating"})),
+        "phrase sing",
+    );
+    let failure =
+        snake(json!({"task_id": "t", "status": "fail", "error_code": 500, "error_message": "no"}));
+    assert_means(&failure, "failed no");
+    assert_eq!(of(&failure).error_code(), Some(500));
+    assert_means(
+        &snake(json!({"taskId": "t", "voiceId": null, "voice_id": "v", "status": "success"})),
+        "ready v",
+    );
+}
+
+#[test]
+fn two_spellings_must_agree() {
+    for (one, two, value, other) in [
+        ("voiceId", "voice_id", json!("v"), json!("w")),
+        ("validateInfo", "validate_info", json!("a"), json!("b")),
+        ("errorCode", "error_code", json!(0), json!(500)),
+        ("errorMessage", "error_message", json!("a"), json!("b")),
+    ] {
+        let both = |second: &Value| {
+            let mut data = json!({"status": "success", "voiceId": "v"});
+            data[one] = value.clone();
+            data[two] = second.clone();
+            envelope(json!(200), data)
+        };
+        assert_means(&both(&value), "ready v");
+        assert_means(&both(&json!(null)), "ready v");
+        assert_means(&both(&other), "RepeatedKey");
+    }
+    let number = envelope(
+        json!(200),
+        json!({"status": "fail", "errorCode": 500, "error_code": "500"}),
+    );
+    assert_means(&number, "failed -");
+}
+
+#[test]
+fn what_has_no_status_claims_nothing_and_every_such_body_is_an_event_of_its_own() {
+    let bodies = [
+        json!({"validateInfo": "sing"}),
+        json!({"validateInfo": "sing another"}),
+        json!({"voiceId": "v"}),
+        json!({"voiceId": "w", "status": ""}),
+        json!({"voiceId": "v", "status": null}),
+        json!({"isAvailable": true}),
+        json!({"status": "never listed", "voiceId": "v"}),
+        json!({}),
+    ];
+    let bodies = bodies.map(|data| envelope(json!(200), data));
+    for body in &bodies {
+        assert_means(body, "unknown");
+    }
+    let story = bodies.each_ref().map(callback);
+    for kind in KINDS {
+        let layer = layer().kind(kind);
+        assert_eq!(sent_to(&layer, &story), [Accepted; 8]);
+        let again = [story[0].clone(), story[0].clone()];
+        assert_eq!(sent_to(&layer, &again), [Duplicate, Duplicate]);
+    }
+}
+
+#[test]
+fn the_word_fail_for_a_voice_denies_the_code_that_comes_with_it() {
+    for data in [
+        json!({"voiceId": "fail"}),
+        json!({"voice_id": "fail", "status": null}),
+    ] {
+        assert_means(&envelope(json!(200), data), "VoiceIdSaysFail");
+    }
+}
+
+#[test]
+fn a_blank_voice_is_none() {
+    for blank in ["", " ", "\t\n"] {
+        let body = envelope(json!(200), json!({"status": "success", "voiceId": blank}));
+        assert_means(&body, "NoVoiceId");
+    }
+}
+
+#[test]
+fn a_success_of_a_validation_is_its_phrase_or_its_end() {
+    let meaning = |data: Value| {
+        let body = envelope(json!(200), data).to_string();
+        KINDS.map(|kind| {
+            let event = event(kind, &body);
+            (event.outcome().as_str(), event.is_final())
+        })
+    };
+    let phrase = json!({"status": "success", "validateInfo": "sing"});
+    assert_eq!(
+        meaning(phrase),
+        [("inconsistent", false), ("phrase_ready", true)]
+    );
+    for nothing in [
+        json!({"status": "success"}),
+        json!({"status": "Success ", "validateInfo": "", "voiceId": null}),
+    ] {
+        assert_eq!(
+            meaning(nothing),
+            [("inconsistent", false), ("inconsistent", true)]
+        );
+    }
+    let voice = json!({"status": "success", "validateInfo": "sing", "voiceId": "v"});
+    assert_eq!(meaning(voice), [("ready", true); 2]);
+    // What a poll finds is the event that a callback told.
+    let (body, task) = (
+        envelope(json!(200), json!({"status": "success"})),
+        TaskId::new("t").unwrap(),
+    );
+    let record = VoiceEvent::from_record(Validate, &task, body.to_string()).unwrap();
+    assert!(record.is_final());
+    let denied = envelope(json!(500), json!({"status": "success"}));
+    assert!(!event(Validate, &denied.to_string()).is_final());
+}
+
+/// A job's result, in each place where one was seen.
+fn results(result: &Value) -> [Value; 4] {
+    [
+        json!(result.to_string()),
+        json!(json!({"resultObject": result}).to_string()),
+        json!(json!({"data": result}).to_string()),
+        json!(json!({"resultObject": result, "data": result}).to_string()),
+    ]
+}
+
+fn job(state: &str, result: &Value) -> Value {
+    let data = json!({"model": "ai-music-api/any", "state": state, "param": "{\"input\":{}}",
+        "resultJson": result, "failCode": null, "failMsg": null, "costTime": 12});
+    envelope(json!(200), data)
+}
+
+#[test]
+fn a_job_that_is_done_has_its_voice_or_its_phrase_in_its_result() {
+    for state in ["success", "SUCCESS", "Success "] {
+        for voice in [
+            json!({"voiceId": "v"}),
+            json!({"voice_id": "v", "status": "success", "errorMessage": ""}),
+            json!({"voiceId": "v", "validateInfo": null, "persona": [1]}),
+        ] {
+            for result in results(&voice) {
+                assert_means(&job(state, &result), "ready v");
+            }
+        }
+        let phrase = json!({"validateInfo": "sing", "status": "wait_validating"});
+        for result in results(&phrase) {
+            assert_means(&job(state, &result), "phrase sing");
+        }
+    }
+    for bare in [
+        json!({"validateInfo": "sing"}),
+        json!({"verify_phrase_text": "sing"}),
+    ] {
+        for result in results(&bare) {
+            let [generate, validate] = meanings(&job("success", &result));
+            assert_eq!(generate, ["NoVoiceId"; 2]);
+            assert_eq!(validate, ["phrase sing"; 2]);
+        }
+    }
+}
+
+#[test]
+fn a_job_is_denied_by_whatever_denies_a_voice() {
+    let voice = json!(json!({"voiceId": "v"}).to_string());
+    let mut denied = job("success", &voice);
+    denied["code"] = json!(501);
+    assert_eq!(of(&denied).outcome(), CODE_DENIES);
+    for (result, why) in [
+        (json!({"voiceId": "fail"}), "VoiceIdSaysFail"),
+        (json!({"voiceId": ""}), "NoVoiceId"),
+        (json!({"status": "success"}), "NoVoiceId"),
+        (json!({"voiceId": "v", "status": "fail"}), "StatusDenies"),
+        (json!({"voiceId": "v", "voice_id": "w"}), "RepeatedKey"),
+        (
+            json!({"voiceId": "v", "data": {"voiceId": "w"}}),
+            "RepeatedKey",
+        ),
+    ] {
+        assert_means(&job("success", &json!(result.to_string())), why);
+    }
+    for nothing in [
+        json!(null),
+        json!(""),
+        json!("{}"),
+        json!("not json"),
+        json!("[]"),
+        json!("\"v\""),
+    ] {
+        assert_means(&job("success", &nothing), "NoVoiceId");
+    }
+    let mut two = job("success", &voice);
+    two["data"]["voiceId"] = json!("w");
+    assert_means(&two, "RepeatedKey");
+    let twice = envelope(
+        json!(200),
+        json!({"status": "success", "state": "fail", "voiceId": "v"}),
+    );
+    assert_means(&twice, "StatusDenies");
+}
+
+#[test]
+fn a_job_that_failed_says_why() {
+    for state in ["fail", "FAIL", "failed"] {
+        for code in [200, 400, 501] {
+            let data = json!({"state": state, "model": "any", "resultJson": "", "failCode": "400", "failMsg": "refused"});
+            let body = envelope(json!(code), data);
+            assert_means(&body, "failed refused");
+            assert_eq!(of(&body).error_code(), Some(400));
+        }
+    }
+    let within = json!({"state": "fail", "resultJson": "{\"data\":{\"errorMessage\":\"noisy\"}}"});
+    assert_means(&envelope(json!(501), within), "failed noisy");
+}
+
+#[test]
+fn the_documented_progress_of_a_job_is_progress_and_nobody_else_s() {
+    for state in ["waiting", "queuing", "generating", "Waiting "] {
+        assert_means(&job(state, &json!("")), "pending");
+    }
+    for state in ["complete", "wait", "running", ""] {
+        assert_means(&job(state, &json!("")), "unknown");
+    }
+    let story = ["waiting", "WAITING", "queuing"].map(|state| callback(&job(state, &json!(""))));
+    assert_eq!(sent(&story), [Accepted, Duplicate, Accepted]);
+}
+
+#[test]
+fn a_job_s_voice_is_the_event_of_the_voice_s_own_callback() {
+    let result = json!(json!({"data": {"voiceId": "v"}}).to_string());
+    let story = [
+        callback(&job("success", &result)),
+        Callback::success("t", "v"),
+    ];
+    assert_eq!(sent(&story), [Accepted, Duplicate]);
+}
+
+/// What plainly is another product's, by its documentation.
+fn other_products() -> Vec<Value> {
+    let mut bodies = vec![
+        json!({"code": 200, "data": {"callbackType": "text", "task_id": "t", "data": []}}),
+        json!({"code": 200, "data": {"callbackType": "first", "task_id": "t", "data": [{"id": "a", "audio_url": "u"}]}}),
+        json!({"code": 200, "data": {"callbackType": "complete", "task_id": "t", "data": [{"id": "a"}, {"id": "b"}]}}),
+        json!({"code": 501, "msg": "failed", "data": {"callbackType": "error", "task_id": "t", "data": null}}),
+        json!({"code": 400, "data": {"callbackType": "error", "taskId": "t", "error": "no"}}),
+        json!({"code": 401, "data": {"callbackType": "failed", "task_id": "t"}}),
+        json!({"code": 400, "data": {"callbackType": "complete", "task_id": "t", "data": null}}),
+        json!({"code": 200, "data": {"taskId": "t", "status": "TEXT_SUCCESS", "response": null}}),
+        json!({"code": 200, "data": {"taskId": "t", "status": "SUCCESS", "type": "GENERATE", "response": {"sunoData": []}}}),
+    ];
+    for (key, value) in [
+        ("audioWavUrl", json!("u")),
+        ("audio_wav_url", json!("u")),
+        ("vocal_separation_info", json!({"vocal_url": "u"})),
+        ("vocal_removal_info", json!({"vocal_url": "u"})),
+        ("video_url", json!("u")),
+        ("images", json!(["u"])),
+        ("info", json!({"result_urls": ["u"]})),
+        ("instruments", json!([{"name": "Drums", "notes": []}])),
+        ("successFlag", json!("SUCCESS")),
+    ] {
+        for (code, value) in [(200, value), (500, json!(null))] {
+            let mut body = json!({"code": code, "data": {"task_id": "t"}});
+            body["data"][key] = value;
+            bodies.push(body);
+        }
+    }
+    let midi =
+        json!({"code": 200, "data": {"taskId": "t", "state": "complete", "instruments": []}});
+    bodies.push(midi);
+    for result in [
+        json!({"resultUrls": ["https://files.example/a.png"]}),
+        json!({"resultObject": {"lyricsData": [{"text": "la"}]}}),
+        json!({"data": [{"id": "song"}]}),
+    ] {
+        bodies.push(job("success", &json!(result.to_string())));
+    }
+    bodies
+}
+
+#[test]
+fn another_product_s_content_is_never_a_voice_and_never_a_failure() {
+    for body in other_products() {
+        let [generate, validate] = KINDS.map(|kind| event(kind, &body.to_string()));
+        assert_eq!(generate.outcome(), VoiceOutcome::Unknown, "{body}");
+        assert_eq!(validate.outcome(), VoiceOutcome::Unknown, "{body}");
+    }
+    for kind in KINDS {
+        let story: Vec<_> = other_products().iter().take(4).map(callback).collect();
+        assert_eq!(sent_to(&layer().kind(kind), &story), [Accepted; 4]);
+    }
+}
+
+#[test]
+fn a_voice_s_own_content_beside_another_product_s_key_is_a_voice_s() {
+    let with_key = |mut body: Value| {
+        body["data"]["callbackType"] = json!("complete");
+        body["data"]["info"] = json!(null);
+        body
+    };
+    let parsed = |callback: Callback| serde_json::from_str(&callback.body).unwrap();
+    assert_means(&with_key(parsed(Callback::success("t", "v"))), "ready v");
+    assert_means(&with_key(parsed(Callback::failure("t"))), "failed no");
+    assert_means(
+        &with_key(parsed(Callback::phrase("t", "sing"))),
+        "phrase sing",
+    );
+    let of_any_job =
+        json!({"code": 500, "data": {"taskId": "t", "callbackType": "task_completed"}});
+    assert_eq!(of(&of_any_job).outcome().as_str(), "failed");
+}
+
+#[test]
+fn damaged_text_is_read_with_replacement_characters_and_a_damaged_voice_is_none() {
+    let body = |field: &str, text: &[u8], status: &str| {
+        let before =
+            format!(r#"{{"code":200,"data":{{"taskId":"t","status":"{status}","{field}":""#);
+        [before.as_bytes(), text, b"\"}}"].concat()
+    };
+    let read = |body: &[u8]| KINDS.map(|kind| VoiceEvent::parse(kind, body).unwrap());
+    for text in [
+        &br"no \ud83c"[..],
+        b"no \xf0\x9f\x8e",
+        b"no \xff",
+        br"no \udfa4",
+    ] {
+        for event in read(&body("errorMessage", text, "fail")) {
+            assert!(event.error_message().unwrap().starts_with("no \u{fffd}"));
+            assert_eq!(event.outcome().as_str(), "failed");
+        }
+        for event in read(&body("validateInfo", text, "wait_validating")) {
+            assert!(event.validate_info().unwrap().starts_with("no \u{fffd}"));
+        }
+        for event in read(&body("voiceId", text, "success")) {
+            let damaged = VoiceOutcome::Inconsistent(Inconsistency::VoiceIdDamaged);
+            assert_eq!((event.outcome(), event.voice_id()), (damaged, None));
+        }
+    }
+    let whole = Callback::success("t", "v\u{fffd}");
+    assert_eq!(event(Generate, &whole.body).outcome().as_str(), "ready");
+    let result = json!({"state": "fail", "resultJson": r#"{"errorMessage":"no \ud83c"}"#});
+    assert_eq!(
+        of(&envelope(json!(501), result)).error_message(),
+        Some("no \u{fffd}")
+    );
 }
 
 /// What becomes of callbacks sent one after the other.

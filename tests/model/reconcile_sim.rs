@@ -287,11 +287,8 @@ async fn every_outcome_is_handed_over_once_and_the_api_is_spared() {
         at_once: 512,
         ..Pace::default()
     };
-    let watchlist = Watchlist::new(pace);
-    let unconfirmed = watchlist.clone();
-    let layer = SunoCallbackLayer::new(key(), MemoryStore::default())
-        .confirm(client.clone())
-        .on_unconfirmed(move |event| drop(unconfirmed.watch(event.task_id())));
+    let watchlist = Watchlist::new(pace).unwrap();
+    let layer = SunoCallbackLayer::new(key(), MemoryStore::default()).confirm(client.clone());
     let service = layer.layer(handler(world.clone()));
     let reconciler = Reconciler::new(client, service.clone()).watching(watchlist.clone());
     let reconciling = tokio::spawn(reconciler.run());

@@ -11,7 +11,9 @@ use std::{
 
 use harness::proxy::Proxy;
 use harness::server::Redis;
-use harness::{Callback, Receiver, Seen, handling, key, ms, ok_after, secs, send};
+use harness::{
+    Callback, Receiver, Seen, handling, key, ms, ok_after, secs, send, spawn_send, until,
+};
 use http::StatusCode;
 use suno_callback::{DedupStore, SunoCallbackLayer, store::RedisStore};
 use tokio::{
@@ -34,10 +36,10 @@ const RETRIES: usize = 3;
 const PAUSE: Duration = secs(1);
 
 /// How the tries of one event ended.
-struct Tries {
+pub struct Tries {
     task: String,
-    refused: usize,
-    taken: bool,
+    pub refused: usize,
+    pub taken: bool,
 }
 
 pub struct Outcome {
@@ -89,12 +91,13 @@ pub async fn under_load<S: Send + 'static>(
 }
 
 /// Its handler takes a moment, so that faults also hit between claim and commit.
-fn receiver<D: DedupStore>(store: D, seen: &Seen) -> Receiver<D> {
+pub fn receiver<D: DedupStore>(store: D, seen: &Seen) -> Receiver<D> {
     let handler = handling(seen.clone(), |_| ok_after(ms(10)));
     SunoCallbackLayer::new(key(), store).layer(handler)
 }
 
-async fn deliver<D: DedupStore>(receiver: &Receiver<D>, task: String) -> Tries {
+/// As the provider does it.
+pub async fn deliver<D: DedupStore>(receiver: &Receiver<D>, task: String) -> Tries {
     for refused in 0..=RETRIES {
         let callback = Callback::success(&task, "voice");
         let reply = timeout(PATIENCE, send(receiver, &callback)).await;
@@ -164,25 +167,78 @@ impl Outcome {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_redis_primary_and_its_replica_swapped_twice() {
-    let (first, second) = (Redis::start(&[]), Redis::start(&[]));
+/// Twice: the old primary lives on as a replica that takes no writes, and then one dies.
+async fn fails_over_twice(what: &str, start: fn(&[&str]) -> Redis) {
+    let (first, mut second) = (start(&[]), start(&[]));
     second.follow(&first);
     let proxy = Proxy::to(first.addr()).await;
     let client = redis::Client::open(format!("redis://{}/", proxy.addr())).unwrap();
     let store = RedisStore::new(client);
     let (outcome, _servers) = under_load(store.clone(), move |load| {
-        for (old, new) in [(&first, &second), (&second, &first)] {
-            load.goes_on();
-            new.follow(old);
-            let () = new.ask("REPLICAOF NO ONE");
-            let () = old.ask(&format!("REPLICAOF 127.0.0.1 {}", new.port()));
-            thread::sleep(ms(500)); // until the name has moved
+        let name_moves_to = |new: &Redis| {
+            thread::sleep(ms(500));
             proxy.lead_to(new.addr());
-        }
+            load.goes_on();
+        };
         load.goes_on();
+        let () = second.ask("REPLICAOF NO ONE");
+        let () = first.ask(&format!("REPLICAOF 127.0.0.1 {}", second.port()));
+        name_moves_to(&second);
+        first.follow(&second);
+        second.kill();
+        let () = first.ask("REPLICAOF NO ONE");
+        name_moves_to(&first);
         (first, second)
     })
     .await;
-    outcome.loses_nothing("redis swapped", store).await;
+    outcome.loses_nothing(what, store).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_fails_over_under_load() {
+    fails_over_twice("redis", Redis::start).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_valkey_fails_over_under_load() {
+    fails_over_twice("valkey", Redis::start_valkey).await;
+}
+
+/// A restart at the worst moment: the handlers have had their effect, and nothing of it is written.
+/// A twin of each event waits at another replica for its chance.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_restarts_within_a_lease_at_the_commit_lets_no_event_run_twice() {
+    const EVENTS: usize = 12;
+    let mut server = Redis::start(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let (seen, gate) = (Seen::default(), Arc::new(Semaphore::new(0)));
+    let replica = || {
+        let gate = Arc::clone(&gate);
+        let handler = handling(seen.clone(), move |_| {
+            let gate = Arc::clone(&gate);
+            async move {
+                let _ = gate.acquire().await; // closed when all may end
+                StatusCode::OK
+            }
+        });
+        let store = RedisStore::new(server.client());
+        SunoCallbackLayer::new(key(), store).layer(handler)
+    };
+    let (owner, heir) = (replica(), replica());
+    let events = (0..EVENTS).map(|number| Callback::success(&format!("task-{number}"), "voice"));
+    let events: Vec<_> = events.collect();
+    let mut replies: Vec<_> = events.iter().map(|it| spawn_send(&owner, it)).collect();
+    until("all are being handled", || seen.len() == EVENTS).await;
+    replies.extend(events.iter().map(|it| spawn_send(&heir, it)));
+    server.kill();
+    gate.close();
+    let server = spawn_blocking(move || {
+        thread::sleep(secs(3));
+        server.restart();
+        server
+    });
+    let _server = server.await.unwrap();
+    for reply in replies {
+        assert_eq!(reply.await.unwrap().status(), StatusCode::OK);
+    }
+    assert_eq!(seen.len(), EVENTS);
 }

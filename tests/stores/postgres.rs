@@ -14,7 +14,7 @@ use harness::proxy::Proxy;
 use harness::{Callback, Seen, answer, key};
 use http::{Request, StatusCode};
 use sqlx::{
-    AssertSqlSafe, PgPool, Row,
+    Acquire as _, AssertSqlSafe, PgPool, Row,
     postgres::{PgConnectOptions, PgPoolOptions},
     raw_sql,
 };
@@ -465,21 +465,20 @@ async fn a_table_with_other_types_is_an_error() {
 
 #[tokio::test]
 async fn migrations_of_replicas_that_start_together_agree() {
-    let (pool, table) = (pool().await, unique("slots"));
-    let mut replicas = JoinSet::new();
-    for _ in 0..16 {
-        let store = PostgresStore::new(pool.clone()).table(&table).unwrap();
-        replicas.spawn(async move { store.migrate().await });
+    for isolation in ["read committed", "repeatable read", "serializable"] {
+        let options = options().options([("default_transaction_isolation", isolation)]);
+        let (pool, table) = (pool_with(options).await, unique("slots"));
+        let mut replicas = JoinSet::new();
+        for _ in 0..16 {
+            let store = PostgresStore::new(pool.clone()).table(&table).unwrap();
+            replicas.spawn(async move { store.migrate().await });
+        }
+        for migrated in replicas.join_all().await {
+            migrated.unwrap();
+        }
+        let store = PostgresStore::new(pool).table(&table).unwrap();
+        store.check().await.unwrap();
     }
-    for migrated in replicas.join_all().await {
-        migrated.unwrap();
-    }
-    PostgresStore::new(pool)
-        .table(&table)
-        .unwrap()
-        .check()
-        .await
-        .unwrap();
 }
 
 #[tokio::test]
@@ -514,6 +513,117 @@ async fn a_table_that_is_missing_or_of_another_version_is_refused_with_a_clear_t
     fixture.run("DROP TABLE TABLE_").await;
     let missing = fixture.store.check().await.unwrap_err();
     assert!(missing.to_string().contains("migrate"), "{missing}");
+}
+
+/// A pool of a role of its own, which may log in and use the schema.
+async fn role(fixture: &Fixture, settings: &str) -> (PgPool, String) {
+    let role = unique("role");
+    fixture.run(&format!("CREATE ROLE {role} LOGIN")).await;
+    if !settings.is_empty() {
+        fixture.run(&format!("ALTER ROLE {role} {settings}")).await;
+    }
+    (pool_with(options().username(&role)).await, role)
+}
+
+#[tokio::test]
+async fn a_check_names_the_rights_that_the_role_lacks() {
+    let fixture = Fixture::new().await;
+    let (pool, role) = role(&fixture, "").await;
+    let store = PostgresStore::new(pool).table(&fixture.table).unwrap();
+    for (grant, missing) in [
+        ("", Some("SELECT, INSERT, UPDATE, DELETE")),
+        ("SELECT, INSERT", Some("UPDATE, DELETE")),
+        ("UPDATE", Some("DELETE")),
+        ("DELETE", None),
+    ] {
+        if !grant.is_empty() {
+            fixture
+                .run(&format!("GRANT {grant} ON TABLE_ TO {role}"))
+                .await;
+        }
+        let checked = AnyStore::new(store.clone()).check().await;
+        match missing {
+            Some(missing) => {
+                let text = checked.unwrap_err().to_string();
+                assert!(text.contains(&format!("lacks {missing} on")), "{text}");
+                assert!(text.contains(&role), "{text}");
+            }
+            None => checked.unwrap(),
+        }
+    }
+    fixture
+        .run(&format!("REVOKE UPDATE ON TABLE_ FROM {role}"))
+        .await;
+    let claim = store.claim(&slot(), owner(1), LEASE).await.unwrap_err();
+    assert!(claim.to_string().contains("lacks a right"), "{claim}");
+}
+
+#[tokio::test]
+async fn a_check_names_a_read_only_default() {
+    let fixture = Fixture::new().await;
+    let (pool, role) = role(&fixture, "SET default_transaction_read_only = on").await;
+    fixture.run(&format!("GRANT ALL ON TABLE_ TO {role}")).await;
+    let store = PostgresStore::new(pool).table(&fixture.table).unwrap();
+    let refused = store.check().await.unwrap_err().to_string();
+    assert!(
+        refused.contains("default_transaction_read_only"),
+        "{refused}"
+    );
+    let claim = store.claim(&slot(), owner(1), LEASE).await.unwrap_err();
+    assert!(claim.to_string().contains("read-only"), "{claim}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_checks_at_once_neither_fail_nor_fill_the_table() {
+    let fixture = Fixture::new().await;
+    for _ in 0..10 {
+        let mut probes = JoinSet::new();
+        for _ in 0..12 {
+            let store = fixture.store.clone();
+            probes.spawn(async move { store.check().await });
+        }
+        for checked in probes.join_all().await {
+            checked.unwrap();
+        }
+    }
+    assert_eq!(fixture.rows().await, 1);
+}
+
+#[tokio::test]
+async fn the_waits_in_the_sql_follow_the_operation_and_cost_no_connection() {
+    let fixture = Fixture::new().await;
+    let store = &fixture.store;
+    // The server itself would wait for ever.
+    let bound = Duration::from_secs(20);
+    for operation in [300, 1000, 2000].map(Duration::from_millis) {
+        store.set_operation_timeout(operation);
+        let slot = slot();
+        let held = granted(store.claim(&slot, owner(1), Duration::ZERO).await.unwrap());
+        let mut tx = fixture.pool.begin().await.unwrap();
+        let lock = format!("SELECT FROM {} FOR UPDATE", fixture.table);
+        raw_sql(AssertSqlSafe(lock))
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        let size = fixture.pool.size();
+        let record = record();
+        let steps = tokio::join!(
+            timeout(bound, store.claim(&slot, owner(2), LEASE)),
+            timeout(bound, store.renew(&slot, &held, LEASE)),
+            timeout(bound, store.commit(&slot, &held, &record, MONTH)),
+            timeout(bound, store.release(&slot, &held)),
+        );
+        let in_time = "an end of the wait";
+        assert!(matches!(
+            steps.0.expect(in_time),
+            Ok(Claim::InFlight { .. })
+        ));
+        assert_eq!(steps.1.expect(in_time).unwrap(), Settled::Applied);
+        assert!(steps.2.expect(in_time).is_err());
+        assert!(steps.3.expect(in_time).is_err());
+        assert!(fixture.pool.size() >= size, "no connection was lost for it");
+        tx.rollback().await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -703,6 +813,176 @@ async fn a_delivery_is_committed_in_one_transaction_only() {
 }
 
 #[tokio::test]
+async fn in_a_nested_transaction_the_record_goes_the_way_of_the_outermost() {
+    for (depth, inner_ends, outer_commits) in [
+        (1, true, true),
+        (1, false, true),
+        (1, true, false),
+        (3, true, true),
+        (3, false, true),
+        (3, false, false),
+    ] {
+        let fixture = Arc::new(Fixture::new().await);
+        let effects = fixture.effects().await;
+        let _ = handled(fixture.store.clone(), {
+            let (fixture, effects) = (Arc::clone(&fixture), effects.clone());
+            move |delivery| {
+                let (fixture, effects) = (Arc::clone(&fixture), effects.clone());
+                async move {
+                    let mut outer = fixture.pool.begin().await.unwrap();
+                    raw_sql(effects.insert())
+                        .execute(&mut *outer)
+                        .await
+                        .unwrap();
+                    nest(&mut outer, depth, inner_ends, &delivery).await;
+                    match outer_commits {
+                        true => outer.commit().await.unwrap(),
+                        false => outer.rollback().await.unwrap(),
+                    }
+                    let state = fixture.text("SELECT state::text FROM TABLE_").await;
+                    let expected = if outer_commits { "2" } else { "1" };
+                    assert_eq!(state, expected, "{depth} {inner_ends}");
+                }
+            }
+        })
+        .await;
+        let expected = i64::from(outer_commits);
+        assert_eq!(effects.count().await, expected, "{depth} {inner_ends}");
+    }
+}
+
+/// Commits the record in so many transactions within `outer`, which are then committed or dropped.
+async fn nest(outer: &mut sqlx::PgConnection, depth: u32, commits: bool, delivery: &Delivery) {
+    let mut inner = outer.begin().await.unwrap();
+    match depth {
+        1 => delivery.commit_in(&mut inner).await.unwrap(),
+        _ => Box::pin(nest(&mut inner, depth - 1, commits, delivery)).await,
+    }
+    match commits {
+        true => inner.commit().await.unwrap(),
+        false => drop(inner),
+    }
+}
+
+#[tokio::test]
+async fn a_nested_transaction_that_cannot_commit_the_record_takes_the_outer_one_with_it() {
+    for steal in [
+        "UPDATE TABLE_ SET owner = decode(repeat('07', 16), 'hex'), fence = fence + 1",
+        "ALTER TABLE TABLE_ ALTER fence TYPE text",
+    ] {
+        let fixture = Arc::new(Fixture::new().await);
+        let effects = fixture.effects().await;
+        let _ = handled(fixture.store.clone(), {
+            let (fixture, effects) = (Arc::clone(&fixture), effects.clone());
+            move |delivery| {
+                let (fixture, effects) = (Arc::clone(&fixture), effects.clone());
+                async move {
+                    fixture.run(steal).await;
+                    let mut outer = fixture.pool.begin().await.unwrap();
+                    raw_sql(effects.insert())
+                        .execute(&mut *outer)
+                        .await
+                        .unwrap();
+                    let mut inner = outer.begin().await.unwrap();
+                    assert!(delivery.commit_in(&mut inner).await.is_err());
+                    drop(inner);
+                    // A handler that does not care:
+                    assert!(
+                        raw_sql(effects.insert())
+                            .execute(&mut *outer)
+                            .await
+                            .is_err()
+                    );
+                    assert!(outer.commit().await.is_err(), "{steal}");
+                }
+            }
+        })
+        .await;
+        assert_eq!(effects.count().await, 0, "{steal}");
+    }
+}
+
+#[tokio::test]
+async fn a_savepoint_that_the_handler_made_by_hand_is_refused_too() {
+    let fixture = Arc::new(Fixture::new().await);
+    let effects = fixture.effects().await;
+    let _ = handled(fixture.store.clone(), {
+        let (fixture, effects) = (Arc::clone(&fixture), effects.clone());
+        move |delivery| {
+            let (fixture, effects) = (Arc::clone(&fixture), effects.clone());
+            async move {
+                let mut tx = fixture.pool.begin().await.unwrap();
+                raw_sql(effects.insert()).execute(&mut *tx).await.unwrap();
+                raw_sql("SAVEPOINT mine").execute(&mut *tx).await.unwrap();
+                let refused = delivery.commit_in(&mut tx).await.unwrap_err();
+                assert!(matches!(refused, CommitError::Savepoint), "{refused}");
+                assert!(raw_sql("ROLLBACK TO mine").execute(&mut *tx).await.is_err());
+                assert!(tx.commit().await.is_err());
+            }
+        }
+    })
+    .await;
+    assert_eq!(effects.count().await, 0);
+}
+
+#[tokio::test]
+async fn a_handler_may_use_savepoints_before_it_commits_the_record() {
+    let fixture = Arc::new(Fixture::new().await);
+    let effects = fixture.effects().await;
+    let status = handled(fixture.store.clone(), {
+        let (fixture, effects) = (Arc::clone(&fixture), effects.clone());
+        move |delivery| {
+            let (fixture, effects) = (Arc::clone(&fixture), effects.clone());
+            async move {
+                let mut tx = fixture.pool.begin().await.unwrap();
+                for commit in [true, false] {
+                    let mut inner = tx.begin().await.unwrap();
+                    raw_sql(effects.insert())
+                        .execute(&mut *inner)
+                        .await
+                        .unwrap();
+                    match commit {
+                        true => inner.commit().await.unwrap(),
+                        false => inner.rollback().await.unwrap(),
+                    }
+                }
+                delivery.commit_in(&mut tx).await.unwrap();
+                tx.commit().await.unwrap();
+            }
+        }
+    });
+    assert_eq!(status.await, StatusCode::OK);
+    assert_eq!(effects.count().await, 1);
+}
+
+#[tokio::test]
+async fn a_transaction_on_another_database_is_refused_by_that_name() {
+    let fixture = Arc::new(Fixture::new().await);
+    let name = unique("other");
+    fixture.run(&format!("CREATE DATABASE {name}")).await;
+    let other = pool_with(options().database(&name)).await;
+    // Without the table, and with it.
+    for with_table in [false, true] {
+        if with_table {
+            let store = PostgresStore::new(other.clone()).table(&fixture.table);
+            store.unwrap().migrate().await.unwrap();
+        }
+        fixture.run("DELETE FROM TABLE_").await;
+        let other = other.clone();
+        let _ = handled(fixture.store.clone(), move |delivery| {
+            let other = other.clone();
+            async move {
+                let mut tx = other.begin().await.unwrap();
+                let refused = delivery.commit_in(&mut tx).await.unwrap_err();
+                assert!(matches!(refused, CommitError::OtherDatabase), "{refused}");
+                assert!(refused.to_string().contains("database"), "{refused}");
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
 async fn a_transaction_that_commits_a_record_is_bounded() {
     let fixture = Arc::new(Fixture::new().await);
     let bounds = Arc::new(std::sync::Mutex::new(Vec::new()));
@@ -858,7 +1138,8 @@ async fn a_holder_that_is_paused_in_its_transaction_blocks_no_retry() {
     let (ended, mut has_ended) = mpsc::channel(1);
     let times = Times {
         lease: Duration::from_millis(1500),
-        heartbeat: Duration::from_millis(400),
+        heartbeat: Duration::from_millis(250),
+        store_operation: Duration::from_millis(500),
         ..Times::default()
     };
 

@@ -13,14 +13,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use sqlx::{
     AssertSqlSafe, SqlitePool,
     sqlite::{SqlitePoolOptions, SqliteSynchronous},
 };
 use suno_callback::{
-    AnyStore, ResponseBody, SigningKey, SunoCallbackLayer, SystemClock,
+    AnyStore, ResponseBody, SigningKey, SunoCallbackLayer, SystemClock, Times,
     store::{
         Claim, DedupStore, Held, Owner, Record, Settled, SlotKey, SqliteStore, SqliteStoreError,
     },
@@ -28,9 +28,9 @@ use suno_callback::{
 };
 use tokio::{
     task::JoinSet,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
-use tower::{Layer, Service, ServiceExt};
+use tower::{BoxError, Layer, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -97,6 +97,186 @@ async fn hold(store: &SqliteStore, slot: &SlotKey, who: u32) -> Held {
 async fn the_sqlite_store_keeps_every_law() -> Result<(), LawBroken> {
     let folder = Folder::new();
     testkit::all(&Arc::new(open(&folder.file()).await)).await
+}
+
+async fn is_done(service: &Receiver, task: &str) -> StatusCode {
+    let callback = harness::Callback::success(task, "voice").request();
+    service.clone().oneshot(callback).await.unwrap().status()
+}
+
+type Receiver =
+    BoxCloneSyncService<Request<Full<Bytes>>, Response<ResponseBody<Full<Bytes>>>, BoxError>;
+
+fn quick_receiver(store: SqliteStore) -> Receiver {
+    let handler = service_fn(|_: Request<Full<Bytes>>| async {
+        Ok::<_, BoxError>(harness::answer(StatusCode::OK))
+    });
+    // An operation that fails is tried for as long as there is time; that is another test's subject.
+    let times = Times {
+        reply_deadline: Duration::from_secs(6),
+        lease: Duration::from_secs(1),
+        heartbeat: Duration::from_millis(100),
+        store_operation: Duration::from_millis(300),
+        poll: Duration::from_millis(100),
+        body: Duration::from_secs(1),
+        confirm: Duration::from_secs(1),
+        ..Times::default()
+    };
+    let layer = SunoCallbackLayer::new(harness::key(), store).times(times);
+    BoxCloneSyncService::new(layer.unwrap().layer(handler))
+}
+
+#[tokio::test]
+async fn a_file_that_was_deleted_or_replaced_is_an_error_and_one_warning() {
+    for replace in [false, true] {
+        let folder = Folder::new();
+        let (file, away) = (folder.file(), folder.0.join("away.db"));
+        let store = open(&file).await;
+        let service = quick_receiver(store.clone());
+        assert_eq!(is_done(&service, "before").await, StatusCode::OK);
+        harness::logs::capture();
+        std::fs::rename(&file, &away).unwrap();
+        if replace {
+            std::fs::copy(&away, &file).unwrap();
+        }
+        assert_eq!(
+            is_done(&service, "lost").await,
+            StatusCode::SERVICE_UNAVAILABLE
+        );
+        let refused = store.claim(&slot(1), owner(1), LEASE).await.unwrap_err();
+        assert!(
+            matches!(refused, SqliteStoreError::Replaced { .. }),
+            "{refused}"
+        );
+        assert!(store.check().await.is_err() && store.migrate().await.is_err());
+        assert_eq!(file.exists(), replace, "no file must be made in its place");
+        let warned = harness::logs::lines();
+        let warned = warned
+            .iter()
+            .filter(|line| line.contains("nothing is remembered"));
+        assert_eq!(warned.count(), 1);
+
+        std::fs::rename(&away, &file).unwrap();
+        store.check().await.unwrap();
+        assert_eq!(is_done(&service, "lost").await, StatusCode::OK);
+    }
+}
+
+#[tokio::test]
+async fn a_wait_for_the_lock_follows_the_operation_and_not_the_pool() {
+    let folder = Folder::new();
+    let pool = pool(&folder.file()).await;
+    let store = SqliteStore::new(pool.clone());
+    store.migrate().await.unwrap();
+    let held = hold(&store, &slot(1), 1).await;
+    let writer = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    // The pool would wait for 20 s.
+    let bound = Duration::from_secs(15);
+    for operation in [250, 1000].map(Duration::from_millis) {
+        store.set_operation_timeout(operation);
+        let claim = timeout(bound, store.claim(&slot(2), owner(1), LEASE)).await;
+        assert!(claim.expect("an end of the wait").is_err());
+        let renew = timeout(bound, store.renew(&slot(1), &held, LEASE)).await;
+        assert!(renew.expect("an end of the wait").is_err());
+    }
+    writer.rollback().await.unwrap();
+    // The application's connections wait as it has set them up.
+    let mut all = Vec::new();
+    for _ in 0..8 {
+        let mut connection = pool.acquire().await.unwrap();
+        let wait = sqlx::query_scalar("PRAGMA busy_timeout");
+        let wait: i64 = wait.fetch_one(&mut *connection).await.unwrap();
+        assert_eq!(wait, 20_000);
+        all.push(connection);
+    }
+}
+
+#[tokio::test]
+async fn an_operation_that_nobody_waits_for_takes_its_connection_with_it() {
+    let folder = Folder::new();
+    let pool = pool(&folder.file()).await;
+    let store = SqliteStore::new(pool.clone());
+    store.migrate().await.unwrap();
+    let writer = pool.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    drop(pool.acquire().await.unwrap());
+    let end = Instant::now() + Duration::from_secs(20);
+    while pool.num_idle() == 0 {
+        assert!(Instant::now() < end, "a connection must be idle");
+        sleep(Duration::from_millis(1)).await;
+    }
+    let before = pool.size();
+    let first = slot(1);
+    let claim = store.claim(&first, owner(1), LEASE);
+    let dropped = timeout(Duration::from_millis(50), claim).await;
+    assert!(dropped.is_err(), "the database is locked");
+    assert_eq!(pool.size(), before - 1);
+    writer.rollback().await.unwrap();
+    hold(&store, &slot(2), 1).await;
+}
+
+#[tokio::test]
+async fn a_check_names_a_missing_table_and_a_missing_folder() {
+    let folder = Folder::new();
+    let store = SqliteStore::new(pool(&folder.file()).await);
+    let text = store.check().await.unwrap_err().to_string();
+    assert!(text.contains("migrate"), "{text}");
+    store.migrate().await.unwrap();
+    store.check().await.unwrap();
+
+    let missing = folder.0.join("missing");
+    let options = SqliteStore::connect_options(missing.join("callbacks.db"));
+    let store = SqliteStore::new(SqlitePoolOptions::new().connect_lazy_with(options));
+    for text in [store.migrate().await, store.check().await] {
+        let text = text.unwrap_err().to_string();
+        assert!(text.ends_with(&missing.display().to_string()), "{text}");
+    }
+}
+
+/// Runs a test of this program again, as somebody who is not root, with `SUNO_TEST_FILE` set.
+fn again_as_nobody(test: &str, file: &Path) -> String {
+    use std::os::unix::{fs::MetadataExt, process::CommandExt};
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", test, "--nocapture"]);
+    child.env("SUNO_TEST_FILE", file).current_dir("/");
+    if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
+        child.uid(65534).gid(65534);
+    }
+    let output = child.output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[tokio::test]
+async fn a_file_beside_the_database_that_is_in_the_way_is_named() {
+    use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+    if let Ok(file) = std::env::var("SUNO_TEST_FILE") {
+        let options = SqliteStore::connect_options(&file);
+        let store = SqliteStore::new(SqlitePoolOptions::new().connect_lazy_with(options));
+        println!("migrate: {}", store.migrate().await.unwrap_err());
+        println!("check: {}", store.check().await.unwrap_err());
+        return;
+    }
+    let folder = Folder::new();
+    let file = folder.file();
+    let mode = |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode));
+    mode(&folder.0, 0o777).unwrap();
+    let _open = open(&file).await;
+    let beside = |suffix: &str| PathBuf::from(format!("{}{suffix}", file.display()));
+    for in_the_way in ["", "-wal", "-shm"] {
+        for suffix in ["", "-wal", "-shm"] {
+            let others = if suffix == in_the_way { 0o000 } else { 0o666 };
+            mode(&beside(suffix), others).unwrap();
+        }
+        let test = "sqlite::a_file_beside_the_database_that_is_in_the_way_is_named";
+        let text = again_as_nobody(test, &file);
+        for step in ["migrate", "check"] {
+            let line = format!(
+                "{step}: the SQLite store cannot use {}\n",
+                beside(in_the_way).display()
+            );
+            assert!(text.contains(&line), "{in_the_way}: {text}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -311,23 +491,6 @@ async fn a_database_that_cannot_be_written_is_refused() {
 }
 
 #[tokio::test]
-async fn a_database_that_cannot_be_reached_is_refused() {
-    let folder = Folder::new();
-    let nowhere = folder.0.join("no such folder").join("callbacks.db");
-    let pool = SqlitePool::connect_lazy_with(SqliteStore::connect_options(nowhere));
-    let refused = SqliteStore::new(pool)
-        .migrate()
-        .await
-        .expect_err("no folder");
-    assert!(
-        matches!(refused, SqliteStoreError::Database(_)),
-        "{refused:?}"
-    );
-    let why = refused.source().expect("a source").to_string();
-    assert!(why.contains("unable to open"), "{why}");
-}
-
-#[tokio::test]
 async fn a_database_that_would_forget_is_refused() {
     let memory = SqlitePool::connect("sqlite::memory:").await.unwrap();
     let refused = SqliteStore::new(memory)
@@ -477,7 +640,7 @@ fn receiver(
 > + Clone
 + Send
 + 'static {
-    let key = SigningKey::new("key").unwrap();
+    let key = SigningKey::new("the key of the settings page").unwrap();
     let runs = Arc::clone(runs);
     SunoCallbackLayer::new(key, store).layer(tower::service_fn(move |_| {
         runs.fetch_add(1, Relaxed);
@@ -488,7 +651,10 @@ fn receiver(
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn twins_at_two_receivers_run_the_handler_once_and_so_does_a_restart() {
     let folder = Folder::new();
-    let (runs, key) = (Arc::new(AtomicU32::new(0)), SigningKey::new("key").unwrap());
+    let (runs, key) = (
+        Arc::new(AtomicU32::new(0)),
+        SigningKey::new("the key of the settings page").unwrap(),
+    );
     let callback = Callback::success("task-1", "voice-1");
     let receivers = [
         receiver(open(&folder.file()).await, &runs),

@@ -19,7 +19,7 @@ use tower::{Layer, ServiceExt};
 const ODD: &str = "a\"b\\c/d é 声 \u{1F3B5} <&> ' {}";
 
 async fn deliver(callback: &Callback) -> VoiceEvent {
-    let key = SigningKey::new("key").unwrap();
+    let key = SigningKey::new("the key of the settings page").unwrap();
     let clock = ManualClock::new(SystemTime::UNIX_EPOCH + Duration::from_secs(1_769_670_760));
     let seen = Arc::new(Mutex::new(None));
     let handler = tower::service_fn({
@@ -79,7 +79,7 @@ fn clones_of_a_manual_clock_show_one_time() {
 #[test]
 fn a_clock_before_1970_signs_as_1970() {
     let clock = ManualClock::new(SystemTime::UNIX_EPOCH - Duration::from_secs(1));
-    let key = SigningKey::new("key").unwrap();
+    let key = SigningKey::new("the key of the settings page").unwrap();
     let request = Callback::progress("task", "x").signed(&key, &clock);
     assert_eq!(request.headers()["x-webhook-timestamp"], "0");
     assert_eq!(

@@ -9,6 +9,8 @@ use super::{slab::Place, tick::Tick};
 /// since whoever sorts those touches a cold line for each.
 #[derive(Default)]
 pub(super) struct Deadlines {
+    /// Kept apart, because every operation asks for it and the fronts are cold.
+    first: Option<Due>,
     /// Most end in the order in which they come, as most are kept equally long.
     line: VecDeque<Due>,
     /// Those that came after a later one.
@@ -47,17 +49,17 @@ impl Due {
 
 impl Deadlines {
     pub(super) fn first(&self) -> Option<Due> {
-        let (line, heap) = (self.line.front(), self.heap.peek().map(|due| &due.0));
-        line.into_iter().chain(heap).min().copied()
+        self.first
     }
 
     pub(super) fn pop(&mut self) {
-        let first = self.first();
-        if self.line.front() == first.as_ref() {
+        if self.line.front() == self.first.as_ref() {
             self.line.pop_front();
         } else {
             self.heap.pop();
         }
+        let (line, heap) = (self.line.front(), self.heap.peek().map(|due| &due.0));
+        self.first = line.into_iter().chain(heap).min().copied();
     }
 
     /// Grows by an eighth and not to twice its size, as most of what grows here stays.
@@ -74,6 +76,7 @@ impl Deadlines {
             }
             heap.push(Reverse(due));
         }
+        self.first = Some(self.first.map_or(due, |first| first.min(due)));
     }
 
     #[cfg(test)]

@@ -26,6 +26,10 @@ pub(super) struct Shards {
 }
 
 impl Shards {
+    /// How many shards compare what they would give up: so few that a full store costs little more
+    /// than another, and so many that "expires first" is meant among 200,000.
+    const LOOKED_AT: usize = 32;
+
     /// `count` shards, at least one, of at most `capacity` slots together, at least one.
     pub(super) fn new(count: usize, capacity: usize) -> Self {
         let count = count.max(1);
@@ -70,7 +74,7 @@ impl Shards {
             }
         }
         // Never two locks at a time.
-        self.make_room(now)?;
+        self.make_room(index, now)?;
         let mut shard = self.lock(index);
         if let Some(claim) = shard.claim(hash, key, owner, until, now) {
             self.room.give(1);
@@ -96,36 +100,40 @@ impl Shards {
 
     /// Takes the room of one slot, from another if it must be: from an expired one, or else from
     /// the done one that expires first, or else from the released one that was used least recently.
-    fn make_room(&self, now: Tick) -> Result<(), StoreFull> {
-        // Who finds its victim gone goes round again; then another has got on.
+    fn make_room(&self, start: usize, now: Tick) -> Result<(), StoreFull> {
+        // Who finds that another was quicker goes round again.
         while !self.room.take() {
-            if let Some(index) = self.expired(now) {
-                self.room.give(self.lock(index).sweep(&self.seed, now));
-                continue;
-            }
-            let (index, victim) = self.victim().ok_or(StoreFull)?;
-            if self.lock(index).evict(&self.seed, victim) {
-                break;
+            match self.next_to_go(start, now).ok_or(StoreFull)? {
+                (index, None) => self.room.give(self.lock(index).sweep(&self.seed, now)),
+                (index, Some(victim)) => {
+                    if self.lock(index).evict(&self.seed, victim) {
+                        break;
+                    }
+                }
             }
         }
         Ok(())
     }
 
-    fn expired(&self, now: Tick) -> Option<usize> {
-        self.boards
-            .iter()
-            .position(|board| board.read().expires <= now)
-    }
-
-    fn victim(&self) -> Option<(usize, Victim)> {
+    /// A shard, and its victim unless something in it has expired. Looks at some shards from
+    /// `start` on, and at all only for a done slot.
+    fn next_to_go(&self, start: usize, now: Tick) -> Option<(usize, Option<Victim>)> {
         let (mut done, mut released) = (None, None);
-        for (index, board) in self.boards.iter().enumerate() {
+        let boards = self.boards.iter().enumerate();
+        let around = boards.clone().skip(start).chain(boards.take(start));
+        for (count, (index, board)) in around.enumerate() {
+            if count >= Self::LOOKED_AT && done.is_some() {
+                break;
+            }
             let outlook = board.read();
+            if outlook.expires <= now {
+                return Some((index, None));
+            }
             done = first(done, outlook.done.map(|due| (due, index)));
             released = first(released, outlook.released.map(|at| (at, index)));
         }
-        let done = done.map(|(due, index)| (index, Victim::Done(due)));
-        done.or(released.map(|(at, index)| (index, Victim::Released(at))))
+        let done = done.map(|(due, index)| (index, Some(Victim::Done(due))));
+        done.or(released.map(|(at, index)| (index, Some(Victim::Released(at)))))
     }
 
     #[cfg(test)]
@@ -217,7 +225,10 @@ impl Default for Board {
 }
 
 fn first<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
-    one.into_iter().chain(other).min()
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
 }
 
 /// A locked shard, whose board is right again when it is unlocked.

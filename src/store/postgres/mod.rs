@@ -42,17 +42,42 @@ use super::{
 /// its effect and the commit. With [`Delivery::commit_in`](crate::Delivery::commit_in) effect and
 /// record are one transaction, and the effect is there once per database.
 ///
+/// # Connections
+///
+/// A connection on which a step broke, did not end in time, or was told that its server cannot write
+/// (a standby, a read-only default, a shutdown) is closed and never used again, and with it those of
+/// the pool that were idle at that moment: after a restart or a failover all of them are as dead. The
+/// step is repeated at once on a new one, to wherever the name of the host leads by then. The waits
+/// in the SQL, for a lock and for a whole statement, follow
+/// [`Times::store_operation`](crate::Times::store_operation), so that no server process waits for
+/// longer than anybody here does.
+///
+/// A handler's own statements go through the same pool, and nobody repeats those. Leave
+/// `PgPoolOptions::test_before_acquire` on, as it is by default, where they matter: it costs a round
+/// trip and finds a dead connection before it is lent. Set `acquire_timeout` to a second or two: its
+/// default, 30 s, is longer than the provider waits.
+///
 /// # Poolers
 ///
 /// Every step is one message and one transaction, without prepared statements and without session
-/// state, so PgBouncer may pool by transaction or by session (not by statement).
+/// state, so PgBouncer may pool by transaction or by session (not by statement). What to set:
+///
+/// - sqlx sends `extra_float_digits` when it connects, which PgBouncer refuses unless it is among its
+///   `ignore_startup_parameters`; or do not send it: `PgConnectOptions::extra_float_digits(None)`.
+///   The same is true of everything in `PgConnectOptions::options`: set it with `ALTER ROLE`.
+/// - The application's own queries are prepared statements. Before PgBouncer 1.21, or with its
+///   `max_prepared_statements = 0`, they need `Query::persistent(false)` and a transaction around
+///   them, or `sqlx::raw_sql`; `PgConnectOptions::statement_cache_capacity(0)` alone does not do.
 ///
 /// # The pool
 ///
-/// Every step takes one connection for one round trip. sqlx tests a connection before it hands it
-/// out, which makes it two: `PgPoolOptions::test_before_acquire(false)` saves the second, and a
-/// connection that has died is then found by the step itself, which the layer repeats. A handler
-/// with a transaction of its own needs a connection beside those.
+/// Every step takes one connection for one round trip, or two where the pool tests it first. A
+/// handler with a transaction of its own needs a connection beside those.
+///
+/// # Rights
+///
+/// The role needs `SELECT, INSERT, UPDATE, DELETE` on the table, and `USAGE` on its schema.
+/// [`check`](DedupStore::check) names what is missing.
 ///
 /// # Growth
 ///
@@ -69,10 +94,8 @@ use super::{
 /// - When the pool is too small or the database too slow, operations take longer than
 ///   [`Times::store_operation`](crate::Times::store_operation) and the answer is 503: nothing is
 ///   lost while the provider tries again. Near that point a queue for connections makes it worse,
-///   because each waits until its time is nearly over: give the pool a few connections more, and
-///   an `acquire_timeout` of a second or two instead of sqlx's 30 s.
-/// - A failover or a restart cuts connections: the step at hand is repeated, and the pool connects
-///   again by itself.
+///   because each waits until its time is nearly over: give the pool a few connections more.
+/// - Have your readiness probe call [`check`](DedupStore::check).
 /// - A restored backup hands over again what it does not know. Truncating the table forgets
 ///   everything: every event that the provider still repeats is handled again.
 /// - By hand you may `SELECT`; run [`sweep`](Self::sweep) or `VACUUM`; and, to have an event handled
@@ -87,7 +110,7 @@ use super::{
 /// # async fn demo(pool: sqlx::PgPool) -> Result<(), Box<dyn std::error::Error>> {
 /// let store = PostgresStore::new(pool);
 /// store.migrate().await?;
-/// let layer = SunoCallbackLayer::new(SigningKey::new("key")?, store);
+/// let layer = SunoCallbackLayer::new(SigningKey::new("the key of the settings page")?, store);
 /// # let _ = layer;
 /// # Ok(())
 /// # }

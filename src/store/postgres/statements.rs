@@ -122,6 +122,18 @@ impl Statements {
             .into_sql_str()
     }
 
+    /// Makes what was done in sqlx's savepoints part of the transaction around them, and begins them
+    /// again, because sqlx will end those that it counts. It counts some of these eight, at most; a
+    /// savepoint too many ends with the transaction.
+    pub(super) fn unnest() -> SqlStr {
+        "RELEASE SAVEPOINT _sqlx_savepoint_1; \
+         SAVEPOINT _sqlx_savepoint_1; SAVEPOINT _sqlx_savepoint_2; \
+         SAVEPOINT _sqlx_savepoint_3; SAVEPOINT _sqlx_savepoint_4; \
+         SAVEPOINT _sqlx_savepoint_5; SAVEPOINT _sqlx_savepoint_6; \
+         SAVEPOINT _sqlx_savepoint_7; SAVEPOINT _sqlx_savepoint_8"
+            .into_sql_str()
+    }
+
     /// Succeeds only where sqlx has begun a transaction within another.
     pub(super) fn first_savepoint() -> SqlStr {
         "ROLLBACK TO SAVEPOINT _sqlx_savepoint_1".into_sql_str()

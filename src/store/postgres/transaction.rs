@@ -4,7 +4,11 @@ use std::{any::Any, fmt, sync::Arc};
 
 use sqlx::{Executor as _, Postgres, Transaction, raw_sql};
 
-use super::{PostgresStore, PostgresStoreError, row::Answer, statements::Statements};
+use super::{
+    PostgresStore, PostgresStoreError,
+    row::{Answer, Row},
+    statements::Statements,
+};
 use crate::{AnyStore, Delivery, store::Held};
 
 /// Where the record of a delivery is to be written, for handlers that commit it themselves.
@@ -41,8 +45,10 @@ impl Delivery {
     /// - A handler that says `Ok` without having committed its transaction is recorded as done.
     /// - A transaction in which this failed cannot be committed, not even in part. Where the claim is
     ///   not held, its connection is ended for that, which the application's pool notices.
-    /// - The transaction must be the outermost one, on the database of the layer's store. Savepoints
-    ///   within it are the handler's own affair.
+    /// - The transaction must be on the database of the layer's store.
+    /// - Given a transaction within a transaction (`tx.begin()`), it makes what the inner one has
+    ///   done so far part of the outer one: rolled back alone, that would leave an effect without
+    ///   its record. A savepoint that was made by hand is refused.
     ///
     /// # Errors
     ///
@@ -106,10 +112,12 @@ async fn commit_in(
     delivery: &Delivery,
 ) -> Result<(), CommitError> {
     let why = match write(sql, tx, delivery).await {
-        Ok(answer) => match refusal(&answer, delivery.held()) {
-            Some(why) => why,
-            None => return Ok(()),
+        Ok(Answer::Applied { nested: false, .. }) => return Ok(()),
+        Ok(Answer::Applied { nested: true, .. }) => match tx.execute(Statements::unnest()).await {
+            Ok(_) => return Ok(()),
+            Err(_) => CommitError::Savepoint,
         },
+        Ok(Answer::Refused(row)) => refusal(row, delivery.held()),
         Err(error) if error.is_without_table() => CommitError::OtherDatabase,
         // The database has ended the transaction, so far as there is no savepoint to return to.
         Err(error) if tx.execute(Statements::first_savepoint()).await.is_err() => {
@@ -133,13 +141,11 @@ async fn write(
     Answer::of(&tx.fetch_all(raw_sql(commit)).await?)
 }
 
-fn refusal(answer: &Answer, held: &Held) -> Option<CommitError> {
-    match answer {
-        Answer::Applied { nested: false, .. } => None,
-        Answer::Applied { nested: true, .. } => Some(CommitError::Savepoint),
-        Answer::Refused(Some(row)) if row.is_done_by(held) => Some(CommitError::Repeated),
-        Answer::Refused(Some(_)) => Some(CommitError::Lost),
-        Answer::Refused(None) => Some(CommitError::OtherDatabase),
+fn refusal(row: Option<Row>, held: &Held) -> CommitError {
+    match row {
+        Some(row) if row.is_done_by(held) => CommitError::Repeated,
+        Some(_) => CommitError::Lost,
+        None => CommitError::OtherDatabase,
     }
 }
 
@@ -152,8 +158,8 @@ pub enum CommitError {
     /// An earlier transaction of the same handler has committed this very delivery, and its effect
     /// with it.
     Repeated,
-    /// The transaction is a savepoint within another one (`begin` on a transaction makes such a
-    /// one). That could be rolled back while the other, with its effect, is committed.
+    /// The transaction is within a savepoint that is not sqlx's own. To that it could be rolled back,
+    /// without the record, and then be committed with its effect.
     Savepoint,
     /// The transaction's database has no such claim, or no such table: it is not the one of the
     /// layer's store, or its `search_path` leads to another table.
@@ -170,8 +176,8 @@ impl fmt::Display for CommitError {
             Self::Lost => f.write_str("the claim was lost to another holder; roll back"),
             Self::Repeated => f.write_str("the delivery was committed before; roll back"),
             Self::Savepoint => f.write_str(
-                "a delivery cannot be committed in a savepoint (a nested transaction); pass the \
-                 outermost transaction to commit_in",
+                "a delivery cannot be committed within a savepoint that was made by hand; release \
+                 the savepoint first",
             ),
             Self::OtherDatabase => f.write_str(
                 "the transaction's database does not know the claim; commit_in needs a transaction \

@@ -56,7 +56,7 @@ const RIGHTS: &str = "it needs the keys of the prefix (~suno-callback:* by defau
 
 /// Answers of a server that cannot do what a claim needs, though another may, or the same one to
 /// somebody who comes anew; and what is missing.
-const CANNOT: [(&str, &str); 9] = [
+const CANNOT: [(&str, &str); 8] = [
     (
         "NOAUTH",
         "the server wants a password, and there is none in the URL",
@@ -86,7 +86,6 @@ const CANNOT: [(&str, &str); 9] = [
         "CLUSTERDOWN",
         "the Cluster is down, or this node has lost the rest of it",
     ),
-    ("UNBLOCKED", "the server has become a replica meanwhile"),
 ];
 
 /// Other answers that say what is missing.

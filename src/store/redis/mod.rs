@@ -58,7 +58,8 @@ use super::{
 ///
 /// `maxmemory-policy noeviction`, or an evicted claim is a forgotten claim; `appendonly yes`; and
 /// where it has an ACL the keys `~suno-callback:*` and `+evalsha +eval +time +exists +hget +hmget
-/// +hset +hincrby +pexpire`. [`check`](DedupStore::check) looks. Redis 5 or later, or Valkey.
+/// +hset +hincrby +pexpire`, on a Cluster also `+ping +cluster|slots +asking`.
+/// [`check`](DedupStore::check) looks. Redis 5 or later, or Valkey.
 ///
 /// # Growth
 ///
@@ -87,7 +88,7 @@ use super::{
 /// # async fn demo() -> Result<(), Box<dyn std::error::Error>> {
 /// let store = RedisStore::new(redis::Client::open("redis://redis.internal/")?).prefix("voices:");
 /// store.check().await?; // says what is missing; warns where slots may be evicted
-/// let layer = SunoCallbackLayer::new(SigningKey::new("key")?, store);
+/// let layer = SunoCallbackLayer::new(SigningKey::new("the key of the settings page")?, store);
 /// # let _ = layer;
 /// # Ok(())
 /// # }

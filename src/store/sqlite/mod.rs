@@ -1,23 +1,42 @@
 //! One table in an SQLite database.
 
 mod error;
+mod file;
 mod row;
 mod setup;
 mod statements;
 
 pub use self::error::SqliteStoreError;
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
-use sqlx::{Row, Sqlite, SqlitePool, query::Query, sqlite::SqliteArguments};
+use sqlx::{
+    AssertSqlSafe, Executor as _, Row, Sqlite, SqliteConnection, SqlitePool,
+    query::Query,
+    sqlite::{SqliteArguments, SqliteRow},
+};
+use tokio::time;
 
 use self::{
+    error::{ends_connection, is_about_a_file},
+    file::DatabaseFile,
     row::State,
     statements::{Sql, Statements},
 };
 use super::{
     Claim, DedupStore, Held, InvalidTableName, KEEP_FENCE, MAX_LEASE, Owner, Record, Settled,
-    SlotKey, millis::millis, sweeper::Sweeper,
+    SlotKey,
+    connections::{Connections, Loan},
+    millis::millis,
+    sweeper::Sweeper,
+    trial::trial,
 };
 
 /// The version of the table.
@@ -39,12 +58,20 @@ const VERSION: i64 = 1;
 ///
 /// # Locking
 ///
-/// SQLite has one writer at a time. A statement that finds the database locked waits for the
-/// pool's `busy_timeout` (sqlx's default is 5 s, [`connect_options`](Self::connect_options) sets
-/// 800 ms) and then fails with [`SqliteStoreError::Database`]; the layer tries again. Keep it below
-/// [`Times::store_operation`](crate::Times::store_operation), so that the connection is free again
-/// when the layer stops waiting. The application's own write transactions on the same file make
-/// callbacks wait: keep them short, or give this store a file of its own.
+/// SQLite has one writer at a time. A statement that finds the database locked waits for four fifths
+/// of [`Times::store_operation`](crate::Times::store_operation), or for the pool's `busy_timeout`
+/// where that is shorter ([`connect_options`](Self::connect_options) sets 800 ms), and then fails
+/// with [`SqliteStoreError::Database`]; the layer tries again. The application's own write
+/// transactions on the same file make callbacks wait: keep them short, or give this store a file of
+/// its own.
+///
+/// # The file
+///
+/// Whoever deletes the file, or puts another in its place, while a process has it open, takes from
+/// that process what it remembers; SQLite itself would go on and write into nothing. This store
+/// looks at every operation: it says [`SqliteStoreError::Replaced`], warns once, and callbacks are
+/// answered with 503, until the file is back or the process starts again. A connection on which an
+/// operation failed for its file's sake, or did not end in time, is closed and replaced.
 ///
 /// # Growth
 ///
@@ -83,7 +110,10 @@ const VERSION: i64 = 1;
 /// ```
 #[derive(Clone)]
 pub struct SqliteStore {
-    pool: SqlitePool,
+    connections: Connections<Sqlite>,
+    file: Arc<DatabaseFile>,
+    /// The `busy_timeout` of the pool's connections, in milliseconds, once it is known.
+    busy_timeout: Arc<AtomicU64>,
     statements: Statements,
     sweeper: Sweeper,
 }
@@ -94,12 +124,15 @@ impl SqliteStore {
 
     const CLAIMS_PER_SWEEP: u32 = 64;
     const ROWS_PER_SWEEP: u32 = 256;
+    const UNKNOWN: u64 = u64::MAX;
 
     /// A store in the table [`DEFAULT_TABLE`](Self::DEFAULT_TABLE) of the pool's database. Does
     /// nothing yet: [`migrate`](Self::migrate) comes next.
     pub fn new(pool: SqlitePool) -> Self {
         Self {
-            pool,
+            file: Arc::new(DatabaseFile::new(pool.connect_options().get_filename())),
+            connections: Connections::new(pool),
+            busy_timeout: Arc::new(AtomicU64::new(Self::UNKNOWN)),
             statements: Statements::of_valid(Self::DEFAULT_TABLE),
             sweeper: Sweeper::default(),
         }
@@ -125,7 +158,7 @@ impl SqliteStore {
     /// When the database says no.
     pub async fn sweep(&self, limit: u32) -> Result<u64, SqliteStoreError> {
         let sweep = sqlx::query(self.statements.sweep.safe()).bind(limit);
-        Ok(sweep.execute(&self.pool).await?.rows_affected())
+        self.write(sweep).await
     }
 
     fn sweep_now_and_then(&self) {
@@ -148,7 +181,7 @@ impl SqliteStore {
             .bind(millis(KEEP_FENCE))
             .bind(millis(MAX_LEASE));
         // To its end, not to the first row: that comes before the write is on disk.
-        let rows = claim.fetch_all(&self.pool).await?;
+        let rows = self.rows(claim).await?;
         let granted = rows.first().map(|row| {
             let (fence, attempt) = (row.try_get(0)?, row.try_get(1)?);
             Ok(Held::new(owner, fence, attempt))
@@ -158,11 +191,83 @@ impl SqliteStore {
 
     async fn look(&self, slot: &SlotKey) -> Result<Option<State>, SqliteStoreError> {
         let look = sqlx::query(self.statements.look.safe()).bind(&slot.as_bytes()[..]);
-        let row = look.fetch_optional(&self.pool).await?;
-        row.as_ref().map(State::of).transpose()
+        let rows = self.rows(look).await?;
+        rows.first().map(State::of).transpose()
     }
 
-    fn settling<'q>(&self, sql: &Sql, slot: &'q SlotKey, held: &Held) -> Settling<'q> {
+    async fn rows(&self, query: Statement<'_>) -> Result<Vec<SqliteRow>, SqliteStoreError> {
+        let mut loan = self.lend().await?;
+        let rows = query.fetch_all(loan.connection()?).await;
+        self.settle_loan(loan, rows).await
+    }
+
+    async fn write(&self, query: Statement<'_>) -> Result<u64, SqliteStoreError> {
+        let mut loan = self.lend().await?;
+        let done = query.execute(loan.connection()?).await;
+        Ok(self.settle_loan(loan, done).await?.rows_affected())
+    }
+
+    /// A connection that waits for a lock no longer than the layer does for it.
+    async fn lend(&self) -> Result<Loan<'_, Sqlite>, SqliteStoreError> {
+        // Before a connection is opened, which would make a new file.
+        self.file.check()?;
+        let mut loan = self
+            .connections
+            .lend()
+            .await
+            .map_err(|it| self.explain(it))?;
+        self.file.remember();
+        if self.busy_timeout.load(Relaxed) == Self::UNKNOWN {
+            let ask = sqlx::query_scalar("PRAGMA busy_timeout");
+            let known: i64 = ask.fetch_one(loan.connection()?).await?;
+            self.busy_timeout.store(known.unsigned_abs(), Relaxed);
+        }
+        if let Some(bound) = self.bound() {
+            wait_for_locks(loan.connection()?, bound).await?;
+        }
+        Ok(loan)
+    }
+
+    /// How long a connection may wait for a lock, where the pool's wait longer. Zero is no wait.
+    fn bound(&self) -> Option<u64> {
+        let told = self.connections.told_timeout()?;
+        let bound = millis(told / 5 * 4).unsigned_abs();
+        (self.busy_timeout.load(Relaxed) > bound).then_some(bound)
+    }
+
+    async fn settle_loan<T>(
+        &self,
+        mut loan: Loan<'_, Sqlite>,
+        done: Result<T, sqlx::Error>,
+    ) -> Result<T, SqliteStoreError> {
+        let done = match done {
+            Err(error) if ends_connection(&error) => {
+                return Err(self.explain(loan.condemn(error)));
+            }
+            done => done,
+        };
+        // What was written to a file that is gone was not written.
+        self.file.check()?;
+        // The application's connections are its own.
+        if self.bound().is_some() {
+            wait_for_locks(loan.connection()?, self.busy_timeout.load(Relaxed)).await?;
+        }
+        loan.give_back();
+        Ok(done?)
+    }
+
+    /// Names the file that is in the way, where there is one.
+    fn explain(&self, error: sqlx::Error) -> SqliteStoreError {
+        if !is_about_a_file(&error) {
+            return error.into();
+        }
+        match self.file.obstacle() {
+            Some((path, error)) => SqliteStoreError::InTheWay { path, error },
+            None => error.into(),
+        }
+    }
+
+    fn settling<'q>(&self, sql: &Sql, slot: &'q SlotKey, held: &Held) -> Statement<'q> {
         sqlx::query(sql.safe())
             .bind(&slot.as_bytes()[..])
             .bind(held.owner().as_bytes().to_vec())
@@ -172,9 +277,9 @@ impl SqliteStore {
     async fn settle(
         &self,
         slot: &SlotKey,
-        settling: Settling<'_>,
+        settling: Statement<'_>,
     ) -> Result<Settled, SqliteStoreError> {
-        if settling.execute(&self.pool).await?.rows_affected() > 0 {
+        if self.write(settling).await? > 0 {
             return Ok(Settled::Applied);
         }
         // Nothing was changed; what is there may be somebody else's, or nobody's that we know.
@@ -183,7 +288,12 @@ impl SqliteStore {
     }
 }
 
-type Settling<'q> = Query<'q, Sqlite, SqliteArguments>;
+type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
+
+async fn wait_for_locks(connection: &mut SqliteConnection, time: u64) -> Result<(), sqlx::Error> {
+    let set = AssertSqlSafe(format!("PRAGMA busy_timeout = {time}"));
+    connection.execute(set).await.map(drop)
+}
 
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -252,5 +362,25 @@ impl DedupStore for SqliteStore {
     async fn release(&self, slot: &SlotKey, held: &Held) -> Result<Settled, SqliteStoreError> {
         let release = self.settling(&self.statements.release, slot, held);
         self.settle(slot, release.bind(millis(KEEP_FENCE))).await
+    }
+
+    /// Looks at the file, the table and its version, writing to it; then tries a claim and its
+    /// release. Takes three times as long as an operation may, at most.
+    ///
+    /// # Errors
+    ///
+    /// [`SqliteStoreError`]: the file that is in the way, a database that was replaced, no table, or
+    /// one of another version, no answer.
+    async fn check(&self) -> Result<(), SqliteStoreError> {
+        let check = async {
+            self.check_version().await?;
+            trial(self).await
+        };
+        let check = time::timeout(self.connections.timeout().saturating_mul(3), check).await;
+        check.unwrap_or(Err(SqliteStoreError::NoAnswer))
+    }
+
+    fn set_operation_timeout(&self, timeout: Duration) {
+        self.connections.set_timeout(timeout);
     }
 }

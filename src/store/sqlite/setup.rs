@@ -2,7 +2,10 @@
 
 use std::{path::Path, time::Duration};
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
+use sqlx::{
+    Row as _, SqlitePool,
+    sqlite::{SqliteConnectOptions, SqliteSynchronous},
+};
 
 use tokio::time::{Instant, sleep};
 
@@ -34,26 +37,43 @@ impl SqliteStore {
     /// - [`SqliteStoreError::Unsuitable`] for a database in memory, for connections with a
     ///   `synchronous` below `FULL`, and for an SQLite older than 3.42.
     pub async fn migrate(&self) -> Result<(), SqliteStoreError> {
+        self.file.check()?;
+        match self.make_table().await {
+            Err(SqliteStoreError::Database(error)) => Err(self.explain(error)),
+            done => done,
+        }
+    }
+
+    async fn make_table(&self) -> Result<(), SqliteStoreError> {
         self.check_library().await?;
+        self.file.remember();
         self.check_durability().await?;
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = self.pool().begin_with("BEGIN IMMEDIATE").await?;
         let create_version = sqlx::raw_sql(self.statements.create_version.safe());
         create_version.execute(&mut *transaction).await?;
         let version = sqlx::query_scalar(self.statements.version.safe());
-        let found: Vec<i64> = version.fetch_all(&mut *transaction).await?;
-        match *found {
-            [VERSION] => {}
-            [found] => return Err(SqliteStoreError::OtherVersion { found }),
-            _ => return Err(SqliteStoreError::Unreadable),
-        }
+        is_ours(&version.fetch_all(&mut *transaction).await?)?;
         let create = sqlx::raw_sql(self.statements.create.safe());
         create.execute(&mut *transaction).await?;
         Ok(transaction.commit().await?)
     }
 
+    /// A write, as a check needs it.
+    pub(super) async fn check_version(&self) -> Result<(), SqliteStoreError> {
+        let rows = self
+            .rows(sqlx::query(self.statements.version.safe()))
+            .await?;
+        let found: Result<Vec<i64>, _> = rows.iter().map(|row| row.try_get(0)).collect();
+        is_ours(&found?)
+    }
+
+    fn pool(&self) -> &SqlitePool {
+        self.connections.pool()
+    }
+
     async fn check_library(&self) -> Result<(), SqliteStoreError> {
         let knows = "SELECT typeof(unixepoch('subsec')) = 'real'";
-        match sqlx::query_scalar(knows).fetch_one(&self.pool).await? {
+        match sqlx::query_scalar(knows).fetch_one(self.pool()).await? {
             true => Ok(()),
             false => Err(SqliteStoreError::Unsuitable(
                 "SQLite is older than 3.42 and does not know milliseconds",
@@ -68,7 +88,7 @@ impl SqliteStore {
             ));
         }
         let synchronous = sqlx::query_scalar("PRAGMA synchronous");
-        let level: i64 = synchronous.fetch_one(&self.pool).await?;
+        let level: i64 = synchronous.fetch_one(self.pool()).await?;
         if level < 2 {
             return Err(SqliteStoreError::Unsuitable(
                 "its connections have synchronous below FULL, so a power cut could undo what was \
@@ -84,12 +104,20 @@ impl SqliteStore {
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {
             let switch = sqlx::query_scalar("PRAGMA journal_mode = WAL");
-            match switch.fetch_one(&self.pool).await {
+            match switch.fetch_one(self.pool()).await {
                 Err(error) if is_busy(&error) && Instant::now() < deadline => {
                     sleep(Duration::from_millis(20)).await;
                 }
                 mode => return Ok(mode?),
             }
         }
+    }
+}
+
+fn is_ours(versions: &[i64]) -> Result<(), SqliteStoreError> {
+    match *versions {
+        [VERSION] => Ok(()),
+        [found] => Err(SqliteStoreError::OtherVersion { found }),
+        _ => Err(SqliteStoreError::Unreadable),
     }
 }

@@ -9,6 +9,7 @@ pub mod probe;
 pub mod program;
 pub mod provider;
 pub mod proxy;
+pub mod rough;
 pub mod server;
 
 use std::{

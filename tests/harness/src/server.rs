@@ -105,17 +105,27 @@ impl Redis {
         command.query(&mut connection).unwrap()
     }
 
-    /// Makes it a replica of `primary`, and waits until it has everything.
+    /// Makes it a replica of `primary`, and waits until it has all that is there now.
     pub fn follow(&self, primary: &Self) {
         let () = self.ask(&format!("REPLICAOF 127.0.0.1 {}", primary.port()));
+        let all = primary.replicated("master_repl_offset:");
         let end = Instant::now() + Duration::from_secs(30);
-        while !self
-            .ask::<String>("INFO replication")
-            .contains("master_link_status:up")
-        {
+        let has_it = || {
+            let info: String = self.ask("INFO replication");
+            let is_linked = info.contains("master_link_status:up");
+            is_linked && self.replicated("slave_repl_offset:") >= all
+        };
+        while !has_it() {
             assert!(Instant::now() < end, "the replica must follow");
             thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// How far a stream of changes has come.
+    fn replicated(&self, name: &str) -> Option<u64> {
+        let info: String = self.ask("INFO replication");
+        info.lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
     }
 }
 
@@ -126,43 +136,83 @@ pub struct Postgres {
 
 impl Postgres {
     pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// With more settings than those that it needs.
+    pub fn start_with(settings: &[&str]) -> Self {
+        Self::start_on(settings, |data, user| {
+            let mut initdb = command(&postgres("initdb"), user);
+            initdb.args(["-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8"]);
+            initdb.arg("--no-sync");
+            initdb
+        })
+    }
+
+    /// A replica that streams from this one. It commits nothing itself until it is promoted.
+    pub fn start_replica(&self, settings: &[&str]) -> Self {
+        let port = self.port().to_string();
+        Self::start_on(settings, |data, user| {
+            let mut backup = command(&postgres("pg_basebackup"), user);
+            backup.args(["-D", data, "-h", "127.0.0.1", "-p", &port, "-U", "postgres"]);
+            backup.args(["-R", "-X", "stream", "-c", "fast", "--no-sync"]);
+            backup
+        })
+    }
+
+    fn start_on(settings: &[&str], make: impl FnOnce(&str, Option<(u32, u32)>) -> Command) -> Self {
         let (port, dir, user) = (free_port(), Dir::new(), unprivileged());
         let data = dir.0.join("data").display().to_string();
         if let Some((uid, gid)) = user {
             chown(&dir.0, Some(uid), Some(gid)).unwrap();
         }
-        let mut initdb = command(&postgres("initdb"), user);
-        initdb.args([
-            "-D",
-            &data,
-            "-U",
-            "postgres",
-            "-A",
-            "trust",
-            "-E",
-            "UTF8",
-            "--no-sync",
-        ]);
-        let made = initdb.output().unwrap();
+        let made = make(&data, user).output().unwrap();
         assert!(
             made.status.success(),
             "{}",
             String::from_utf8_lossy(&made.stderr)
         );
         let mut line = vec![postgres("postgres"), "-D".into(), data];
-        let settings = [
+        let mut all = vec![
             "fsync=off".into(),
             "listen_addresses=127.0.0.1".into(),
             format!("port={port}"),
             format!("unix_socket_directories={}", dir.0.display()),
         ];
-        line.extend(
-            settings
-                .into_iter()
-                .flat_map(|setting| ["-c".into(), setting]),
-        );
-        let process = Process::start(line, port, dir, user);
-        Self { process }
+        all.extend(settings.iter().map(|&setting| setting.into()));
+        line.extend(all.into_iter().flat_map(|setting| ["-c".into(), setting]));
+        let server = Self {
+            process: Process::start(line, port, dir, user),
+        };
+        server.wait_until_it_is_ready();
+        server
+    }
+
+    /// It listens before it has recovered.
+    fn wait_until_it_is_ready(&self) {
+        let (end, port) = (Instant::now() + Duration::from_secs(30), self.port());
+        let mut ready = Command::new(postgres("pg_isready"));
+        ready.args(["-q", "-h", "127.0.0.1", "-p", &port.to_string()]);
+        while !ready.status().unwrap().success() {
+            assert!(Instant::now() < end, "{}", self.process.log());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Makes a primary of a replica.
+    pub fn promote(&self) {
+        let data = self.process.dir.0.join("data").display().to_string();
+        let mut promote = command(&postgres("pg_ctl"), self.process.user);
+        let promoted = promote.args(["promote", "-w", "-D", &data]).output();
+        assert!(promoted.unwrap().status.success(), "{}", self.process.log());
+    }
+
+    pub fn port(&self) -> u16 {
+        self.process.port
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port()))
     }
 
     pub fn url(&self) -> String {
@@ -205,6 +255,39 @@ impl Postgres {
         for child in children.unwrap().split_whitespace() {
             signal(child, name);
         }
+    }
+}
+
+/// A PgBouncer of a test's own, in front of a PostgreSQL, which pools by transaction.
+pub struct PgBouncer {
+    process: Process,
+}
+
+impl PgBouncer {
+    pub fn start(server: &Postgres, settings: &[&str]) -> Self {
+        let (port, dir, user) = (free_port(), Dir::new(), unprivileged());
+        let file = dir.0.join("pgbouncer.ini");
+        let mut text = format!(
+            "[databases]\npostgres = host=127.0.0.1 port={} user=postgres\n[pgbouncer]\n\
+             listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n\
+             pool_mode = transaction\ndefault_pool_size = 5\n",
+            server.port()
+        );
+        for setting in settings {
+            text.push_str(setting);
+            text.push('\n');
+        }
+        fs::write(&file, text).unwrap();
+        let line = vec!["pgbouncer".into(), file.display().to_string()];
+        let process = Process::start(line, port, dir, user);
+        Self { process }
+    }
+
+    pub fn url(&self) -> String {
+        format!(
+            "postgres://postgres@127.0.0.1:{}/postgres",
+            self.process.port
+        )
     }
 }
 
@@ -309,13 +392,15 @@ fn signal(pid: &str, name: &str) {
     let _ = kill.stderr(Stdio::null()).status();
 }
 
-/// A program of PostgreSQL, in the path or where Debian has it.
+/// A program of PostgreSQL, where Debian has it or in the path. In the path Debian has a wrapper for
+/// clients, which wants to know the cluster.
 fn postgres(program: &str) -> String {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let mut places: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    let mut places: Vec<PathBuf> = Vec::new();
     if let Ok(versions) = fs::read_dir("/usr/lib/postgresql") {
         places.extend(versions.flatten().map(|version| version.path().join("bin")));
     }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    places.extend(std::env::split_paths(&path));
     let found = places
         .iter()
         .map(|place| place.join(program))

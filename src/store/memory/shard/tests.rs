@@ -108,16 +108,16 @@ fn a_sweep_removes_nothing_before_its_time() {
     assert_eq!(lone.sweep(Tick::from_millis(999)), 0);
     assert_eq!(lone.sweep(later), 4);
     // Expired and not yet swept, so its deadline is left behind.
-    let last = (1..=5).find(|number| {
-        lone.shard
-            .find(lone.seed.hash(&key(*number)), &key(*number))
-            .is_some()
-    });
-    lone.claim(&key(last.unwrap()), later).unwrap();
+    let is_left = |number: &u32| lone.shard.has(lone.seed.hash(&key(*number)), &key(*number));
+    let again = key((1..=5).find(is_left).unwrap());
+    let held = lone.claim(&again, later).unwrap();
+    let until = later.plus(Duration::from_secs(3600));
+    assert_eq!(lone.commit(&again, &held, until), Settled::Applied);
     assert_eq!(lone.sweep(later), 0);
-    let kept = lone.peek(&key(0), later);
-    assert_eq!(kept, Some(Record::EMPTY));
-    assert_eq!(lone.shard.index.len(), 2);
+    for key in [key(0), again] {
+        assert_eq!(lone.peek(&key, later), Some(Record::EMPTY));
+    }
+    assert_eq!((lone.shard.index.len(), queued(&lone.shard)), (2, 2));
 }
 
 #[test]

@@ -12,15 +12,23 @@ use crate::event::{TaskId, VoiceEvent};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Watched {
-    /// The poll found this record, and the handler took it.
+    /// The poll found this record, and the handler took it. A record that says that the task is
+    /// over and names no result is handed over too.
     Delivered(VoiceEvent),
-    /// The poll found this record, and a callback or another process had delivered the outcome.
+    /// The poll found this record, and a callback or another process had delivered the same.
     AlreadyDelivered(VoiceEvent),
-    /// The deadline came, and the outcome is not delivered. Nobody asks any more.
+    /// The poll found this record, and the task's success was confirmed and delivered before: a
+    /// failure after a success.
+    Late(VoiceEvent),
+    /// The poll found this record, and it contradicts what was handed over without being confirmed:
+    /// another voice, or no success at all. Reported to
+    /// [`on_conflict`](crate::SunoCallbackLayer::on_conflict); the handler did not see the record.
+    Conflict(VoiceEvent),
+    /// The time is over, and the outcome is not delivered. Nobody asks any more.
     Expired(Unsettled),
     /// The layer was drained, or the reconciler dropped. Watch the task again after the restart.
     Stopped,
-    /// As many tasks as [`Pace::tasks`](super::Pace::tasks) are watched already.
+    /// As many tasks as [`Pace::tasks`](super::Pace::tasks) are on the list already.
     Refused,
 }
 
@@ -30,6 +38,9 @@ impl Watched {
         match self {
             Self::Delivered(_) => "delivered",
             Self::AlreadyDelivered(_) => "already_delivered",
+            Self::Late(_) => "late",
+            Self::Conflict(_) => "conflict",
+            Self::Expired(Unsettled::NotAsked) => "expired_not_asked",
             Self::Expired(Unsettled::Pending) => "expired_pending",
             Self::Expired(Unsettled::Inconsistent) => "expired_inconsistent",
             Self::Expired(Unsettled::Unreachable) => "expired_unreachable",
@@ -39,19 +50,22 @@ impl Watched {
         }
     }
 
-    /// Whether the outcome of the task has reached a handler.
+    /// Whether what the record says has reached a handler.
     pub fn is_delivered(&self) -> bool {
         matches!(self, Self::Delivered(_) | Self::AlreadyDelivered(_))
     }
 }
 
-/// What the last poll before the deadline found.
+/// What the last question found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Unsettled {
+    /// Nothing: there was no turn for a question. More is watched than the rate can ask about; see
+    /// [`Pace`](super::Pace).
+    NotAsked,
     /// The provider had no outcome.
     Pending,
-    /// The record contradicts itself: it says success and names no voice.
+    /// The record contradicts itself, and not often enough yet to be handed over.
     Inconsistent,
     /// The provider's API gave no answer to go by.
     Unreachable,

@@ -1,26 +1,18 @@
-use std::{convert::Infallible, fmt, future::pending, pin::pin, sync::Arc};
+use std::{fmt, pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body::Body;
 use http_body_util::Full;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    task::JoinSet,
-};
-use tower::{BoxError, Service};
+use tokio::task::JoinSet;
+use tower::Service;
 
-use super::{
-    ClientError, VoiceClient,
-    watch::{Unsettled, Watch, Watched},
-    watchlist::{Running, Step, Watchlist},
-};
+use super::{HandOver, Handing, Watch, Watchlist, run::Source};
 use crate::{
-    event::{Meaning, TaskId, VoiceEvent},
-    service::{Handed, SunoCallbackService},
+    confirm::Confirm,
+    event::{TaskId, VoiceEvent},
+    service::SunoCallbackService,
     store::DedupStore,
     timer::either,
-    trace,
 };
 
 /// Delivers outcomes whose callback never came.
@@ -33,16 +25,23 @@ use crate::{
 /// callback and poll together still deliver once, and a handler that fails is tried again, with
 /// the pauses of the polls, until the watch's deadline.
 ///
-/// It asks the endpoint of the layer's [`CallbackKind`](crate::CallbackKind), within the client's
-/// [`rate`](VoiceClient::rate), and a 429 holds all of it back. It keeps its tasks in memory: after
-/// a restart give it those that the application has not seen an end of
+/// What a layer with a [`Confirm`] could not confirm in time it asks on about by itself; a
+/// reconciler is for tasks of which no callback ever comes.
+///
+/// It asks any [`Confirm`] about the layer's [`CallbackKind`](crate::CallbackKind), as often as that
+/// has [turns](Confirm::turn): a `VoiceClient` within its rate, and a 429 holds all of it back. Its
+/// list is in memory: after a restart give it the tasks that the application has not seen an end of
 /// ([`Watchlist::watch_all`]).
+///
+/// A record that says three times in a row that the task is over, and names no result, is handed
+/// over as the [`Inconsistent`](crate::VoiceOutcome::Inconsistent) that it is.
 ///
 /// # Example
 ///
 /// ```
-/// use suno_callback::client::{ApiKey, Reconciler, VoiceClient};
-/// use suno_callback::{MemoryStore, SigningKey, SunoCallbackLayer, TaskId};
+/// # #[cfg(feature = "client")] {
+/// use suno_callback::client::{ApiKey, VoiceClient};
+/// use suno_callback::{MemoryStore, Reconciler, SigningKey, SunoCallbackLayer, TaskId};
 /// # use http::Response;
 /// # use http_body_util::Full;
 /// use tower::Layer;
@@ -52,7 +51,7 @@ use crate::{
 /// #     Ok::<_, std::convert::Infallible>(Response::new(String::new()))
 /// # });
 /// let client = VoiceClient::https(ApiKey::new("key")?)?;
-/// let layer = SunoCallbackLayer::new(SigningKey::new("key")?, MemoryStore::default());
+/// let layer = SunoCallbackLayer::new(SigningKey::new("the key of the settings page")?, MemoryStore::default());
 /// let service = layer.layer(handler);
 ///
 /// let reconciler = Reconciler::new(client, service.clone());
@@ -66,18 +65,19 @@ use crate::{
 /// # Ok(())
 /// # }
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(demo()).unwrap();
+/// # }
 /// ```
 pub struct Reconciler<C, S, D> {
-    client: VoiceClient<C>,
+    confirm: C,
     service: SunoCallbackService<S, D>,
     watchlist: Watchlist,
 }
 
 impl<C, S, D> Reconciler<C, S, D> {
     /// For the service that is mounted, with a list of its own at the default pace.
-    pub fn new(client: VoiceClient<C>, service: SunoCallbackService<S, D>) -> Self {
+    pub fn new(confirm: C, service: SunoCallbackService<S, D>) -> Self {
         Self {
-            client,
+            confirm,
             service,
             watchlist: Watchlist::default(),
         }
@@ -101,14 +101,9 @@ impl<C, S, D> Reconciler<C, S, D> {
     }
 }
 
-impl<C, S, D, B, H> Reconciler<C, S, D>
+impl<C, S, D, H> Reconciler<C, S, D>
 where
-    C: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
-    C::Future: Send,
-    C::Error: Into<BoxError>,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BoxError>,
+    C: Confirm,
     S: Service<Request<Full<Bytes>>, Response = Response<H>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
@@ -116,89 +111,50 @@ where
     H: Send + 'static,
 {
     /// Watches until the layer's [`Drain`](crate::Drain) is closed and what runs has ended: spawn
-    /// it. Watches that are open then end as [`Watched::Stopped`].
+    /// it. Watches that are open then end as [`Watched::Stopped`](super::Watched::Stopped).
+    ///
+    /// A list that another reconciler watches already is left to it.
     ///
     /// # Cancellation safety
     ///
     /// Dropping the future stops all watches; a handler that runs already goes on under its claim.
     pub async fn run(self) {
+        let list = self.watchlist;
+        let Some(driving) = list.drive(false) else {
+            return;
+        };
+        let stopping = Stopping(list.clone());
         let drain = self.service.pipeline.drain.clone();
-        let stopping = Stopping(self.watchlist.clone());
+        let source = Source {
+            confirm: Arc::new(self.confirm),
+            kind: self.service.pipeline.kind,
+        };
+        let service = self.service;
+        let deliver =
+            move || -> Option<Box<dyn HandOver>> { Some(Box::new(Mounted(service.clone()))) };
         let mut polls = JoinSet::new();
         {
-            let watching = pin!(self.watch_on(&mut polls));
-            either(pin!(drain.closed()), watching).await;
+            let asking = pin!(source.ask(&list, driving, deliver, &mut polls));
+            either(pin!(drain.closed()), asking).await;
         }
         drop(stopping);
         while polls.join_next().await.is_some() {}
     }
-
-    /// One task is the whole scheduler: it starts a poll when one is due, a place is free and the
-    /// rate allows it.
-    async fn watch_on(self, polls: &mut JoinSet<()>) -> Infallible {
-        let places = self
-            .watchlist
-            .pace()
-            .at_once
-            .clamp(1, Semaphore::MAX_PERMITS);
-        let places = Arc::new(Semaphore::new(places));
-        loop {
-            let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-                return pending().await;
-            };
-            let running = self.watchlist.due().await;
-            self.client.turn().await;
-            while polls.try_join_next().is_some() {}
-            let (client, service) = (self.client.clone(), self.service.clone());
-            polls.spawn(poll(client, service, running, place));
-        }
-    }
 }
 
-async fn poll<C, S, D, B, H>(
-    client: VoiceClient<C>,
-    service: SunoCallbackService<S, D>,
-    running: Running,
-    _place: OwnedSemaphorePermit,
-) where
-    C: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone,
-    C::Error: Into<BoxError>,
-    B: Body,
-    B::Error: Into<BoxError>,
+/// The way to the handler of the mounted service.
+struct Mounted<S, D>(SunoCallbackService<S, D>);
+
+impl<S, D, H> HandOver for Mounted<S, D>
+where
     S: Service<Request<Full<Bytes>>, Response = Response<H>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
     D: DedupStore,
     H: Send + 'static,
 {
-    let record = client.fetch(service.pipeline.kind, running.task()).await;
-    let step = match outcome(running.task(), record) {
-        Err(why) => Step::Again(why),
-        Ok(event) => match service.hand_over(event.clone()).await {
-            Handed::Accepted => Step::Ended(Watched::Delivered(event)),
-            Handed::Before => Step::Ended(Watched::AlreadyDelivered(event)),
-            Handed::NotAccepted => Step::Again(Unsettled::NotAccepted),
-        },
-    };
-    running.settle(step);
-}
-
-/// The record, where it is final.
-fn outcome(
-    task: &TaskId,
-    record: Result<Option<VoiceEvent>, ClientError>,
-) -> Result<VoiceEvent, Unsettled> {
-    match record {
-        Ok(Some(record)) if record.is_final() => Ok(record),
-        Ok(Some(record)) => Err(match record.meaning() {
-            Meaning::Inconsistent(_) => Unsettled::Inconsistent,
-            _ => Unsettled::Pending,
-        }),
-        Ok(None) => Err(Unsettled::Pending),
-        Err(error) => {
-            trace::question_failed(task, &error);
-            Err(Unsettled::Unreachable)
-        }
+    fn hand_over(&mut self, record: VoiceEvent) -> Handing {
+        Box::pin(self.0.clone().hand_over(record))
     }
 }
 
@@ -214,7 +170,6 @@ impl Drop for Stopping {
 impl<C, S, D> fmt::Debug for Reconciler<C, S, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reconciler")
-            .field("client", &self.client)
             .field("watchlist", &self.watchlist)
             .finish_non_exhaustive()
     }

@@ -1,0 +1,106 @@
+use std::{fmt, ops::RangeInclusive};
+
+/// How much of everything there may be.
+///
+/// # Example
+///
+/// ```
+/// use suno_callback::Limits;
+///
+/// let limits = Limits { waiters: 10_000, ..Limits::default() };
+/// assert!(limits.check().is_ok());
+///
+/// let limits = Limits { waiters_per_slot: 0, ..Limits::default() };
+/// assert!(limits.check().is_err());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The largest body, in bytes. Default 16 KiB, at most 64 MiB; a real callback has 200 to 500
+    /// bytes.
+    pub body: usize,
+    /// How many requests may wait for the same event, and how many for the provider's word on the
+    /// same task, where a [`Confirm`](crate::Confirm) is set. Default 64, at least 1.
+    pub waiters_per_slot: usize,
+    /// How many requests may wait for any event or any word. Default 4,096, at least 1.
+    pub waiters: usize,
+    /// How many different events of one task are handed over beside its success and its failure:
+    /// each progress status, phrase and contradiction is one. Default 16, of which a real task needs
+    /// a handful; 1 to 1,024.
+    ///
+    /// Counted in this process, until twice the tolerance has passed since the last one, for at
+    /// most 65,536 tasks: above, those that were quiet for longest are forgotten first. With the
+    /// default that is at most some 20 MiB.
+    pub events_per_task: usize,
+    /// How many events may be handled but not yet committed while the store is away. Default
+    /// 65,536; above, and with 0, a commit that fails is given up with the answer.
+    pub deferred_commits: usize,
+    /// How many questions to the provider may be open, where a [`Confirm`](crate::Confirm) is set.
+    /// Default 64, at least 1.
+    pub questions: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: 16 * 1024,
+            waiters_per_slot: 64,
+            waiters: 4096,
+            events_per_task: 16,
+            deferred_commits: 65_536,
+            questions: 64,
+        }
+    }
+}
+
+impl Limits {
+    /// Checks that no limit shuts out what is genuine, or lets a sender take what it likes.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidLimits`] with the limit, its value, and what to give it.
+    pub fn check(&self) -> Result<(), InvalidLimits> {
+        let bounds = [
+            ("body", self.body, 1..=64 << 20),
+            ("waiters_per_slot", self.waiters_per_slot, 1..=usize::MAX),
+            ("waiters", self.waiters, 1..=usize::MAX),
+            ("events_per_task", self.events_per_task, 1..=1024),
+            ("questions", self.questions, 1..=usize::MAX),
+        ];
+        let outside = bounds.into_iter().find(|it| !it.2.contains(&it.1));
+        match outside {
+            Some((name, value, bounds)) => Err(InvalidLimits {
+                name,
+                value,
+                bounds,
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A limit of [`Limits`] under which genuine events would be refused, or none would be bounded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidLimits {
+    name: &'static str,
+    value: usize,
+    bounds: RangeInclusive<usize>,
+}
+
+impl fmt::Display for InvalidLimits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, value) = (self.name, self.value);
+        let (least, most) = (self.bounds.start(), self.bounds.end());
+        match value < *least {
+            true => write!(
+                f,
+                "{name} is {value}: give it at least {least}, or every event that needs one is refused"
+            ),
+            false => write!(
+                f,
+                "{name} is {value}: give it at most {most}, or one sender may take as much memory as it likes"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for InvalidLimits {}

@@ -112,6 +112,7 @@ async fn serve(options: &Options, app: Router, drain: Drain) -> Result<(), BoxEr
     say(format_args!("listening on http://{addr}{}", options.path));
     let stop = async {
         let _ = stop.await;
+        drain.close(); // what is said is done
         say(format_args!("draining"));
     };
     let server = server::serve(listener, app, drain.clone());

@@ -243,3 +243,29 @@ pub fn answer(mut peer: TcpStream) -> (String, String) {
     let status = head.split(' ').nth(1).unwrap();
     (status.to_owned(), body.to_owned())
 }
+
+/// Waits until the program has read all that `peer` sent: the kernel holds none of it any more.
+pub fn is_read(peer: &TcpStream) {
+    let end = Instant::now() + PATIENCE;
+    let (theirs, ours) = (peer.peer_addr().unwrap(), peer.local_addr().unwrap());
+    let (theirs, ours) = (port(theirs), port(ours));
+    loop {
+        let sockets = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let mut sockets = sockets.lines().map(|line| line.split_whitespace());
+        let unread = sockets.find_map(|mut fields| {
+            let (local, remote) = (fields.nth(1)?, fields.next()?);
+            let queues = fields.nth(1)?;
+            let found = local.ends_with(&theirs) && remote.ends_with(&ours);
+            found.then(|| !queues.ends_with(":00000000"))
+        });
+        if unread == Some(false) {
+            return;
+        }
+        assert!(Instant::now() < end, "nobody reads");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn port(addr: SocketAddr) -> String {
+    format!(":{:04X}", addr.port())
+}

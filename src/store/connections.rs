@@ -94,9 +94,9 @@ impl<DB: Database> Connections<DB> {
             is_settled: false,
         };
         match self.pool.acquire().await {
-            // Whoever stood in the queue for so long would not come to the end of its operation, and
-            // cost the pool a good connection for nothing.
-            Ok(connection) if loan.is_late() => {
+            // Whoever stood in the queue for so long would not come to the end of its operation before
+            // the layer drops it, and cost the pool a good connection for nothing.
+            Ok(connection) if self.told_timeout().is_some() && loan.is_late() => {
                 loan.is_settled = true;
                 drop(connection);
                 return Err(Error::PoolTimedOut);

@@ -172,11 +172,14 @@ impl<D: DedupStore> Pipeline<D> {
         pending().await
     }
 
-    /// Whether the slot is done with our own record: the handler committed it itself.
+    /// Whether the slot is done by this very claim: the handler committed it itself. The record does
+    /// not say, because another who handled the same event wrote the same; a commit that is repeated
+    /// by its owner does, and from anybody else it changes nothing.
     async fn is_settled(&self, delivery: &Delivery) -> bool {
         let it = delivery.0.granted();
+        let commit = || self.store.commit(&it.slot, &it.held, &it.record, it.retain);
         let end = || Instant::now() + self.times.store_operation;
-        let peeked = self.store_once("peek", end, || self.store.peek(&it.slot));
-        peeked.await.flatten() == Some(it.record)
+        let repeated = self.store_once("commit", end, commit).await;
+        repeated == Some(Settled::Applied)
     }
 }

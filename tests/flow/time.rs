@@ -587,6 +587,26 @@ async fn a_handler_that_has_committed_itself_keeps_its_claim() {
     assert_received(&sent.await.unwrap().0, Disposition::Accepted);
 }
 
+/// Whoever handled the same event committed the same record, and yet it was not this handler.
+#[tokio::test(start_paused = true)]
+async fn a_handler_whose_heir_is_done_hears_that_its_claim_was_lost() {
+    let it = Setup::new(|_| ok_after(secs(8))).await;
+    let sent = it.send_later(secs(0));
+    sleep(secs(1)).await;
+    let delivery = it.seen.all()[0].1.clone();
+    let ours = *delivery.held();
+    assert_eq!(it.stranger.release(&it.slot, &ours).await, Settled::Applied);
+    let theirs = it.stranger.hold(&it.slot, secs(60)).await;
+    let committed = it
+        .stranger
+        .commit(&it.slot, &theirs, delivery.record())
+        .await;
+    assert_eq!(committed, Settled::Applied);
+    let heard = tokio::time::timeout(secs(2), delivery.claim_lost()).await;
+    assert!(heard.is_ok() && !delivery.holds_claim());
+    assert_received(&sent.await.unwrap().0, Disposition::ClaimLost);
+}
+
 #[tokio::test(start_paused = true)]
 async fn f12_a_request_that_waits_takes_over_from_a_holder_that_died() {
     let it = Setup::new(|_| ok_after(secs(3))).await;

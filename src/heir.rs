@@ -84,7 +84,9 @@ impl<D: DedupStore> Pipeline<D> {
             return None;
         }
         // With less than that no lease can have ended: it was renewed a beat before at most.
-        let harmless = times.lease.saturating_sub(times.heartbeat + spacing + quick);
+        let harmless = times
+            .lease
+            .saturating_sub(times.heartbeat + spacing + quick);
         match heir.held_until {
             // Its pause; where tries hang also the time until it starts another.
             None if away >= times.lease => None,

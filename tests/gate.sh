@@ -44,7 +44,7 @@ gate_tools() {
 
 # Runs tests with nextest, and notes what failed with the command that repeats it.
 gate_nextest() {
-    local title=$1 report=${CARGO_TARGET_DIR:-target}/nextest/${GATE_PROFILE:-default}/junit.xml
+    local title=$1 report=target/nextest/${GATE_PROFILE:-default}/junit.xml
     shift
     echo "--- $title"
     rm -f "$report"

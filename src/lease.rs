@@ -174,12 +174,15 @@ impl<D: DedupStore> Pipeline<D> {
 
     /// Whether the slot is done by this very claim: the handler committed it itself. The record does
     /// not say, because another who handled the same event wrote the same; a commit that is repeated
-    /// by its owner does, and from anybody else it changes nothing.
+    /// by its owner does, and from anybody else it changes nothing. A store that is away meanwhile is
+    /// asked in haste: the lease runs out by itself, and an alarm that is false cannot be taken back.
     async fn is_settled(&self, delivery: &Delivery) -> bool {
         let it = delivery.0.granted();
-        let commit = || self.store.commit(&it.slot, &it.held, &it.record, it.retain);
-        let end = || Instant::now() + self.times.store_operation;
-        let repeated = self.store_once("commit", end, commit).await;
-        repeated == Some(Settled::Applied)
+        let commit = |_| self.store.commit(&it.slot, &it.held, &it.record, it.retain);
+        let once = Instant::now() + self.times.store_operation;
+        let end = self.end_of_haste(delivery);
+        let end = end.map_or(once, |end| end.max(once));
+        let repeated = Box::pin(self.insist("commit", end, self.times.quick(), commit));
+        repeated.await == Some(Settled::Applied)
     }
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use sqlx::{Connection as _, Database, Error, Pool, pool::PoolConnection};
+use sqlx::{Database, Error, Pool, pool::PoolConnection};
 use tokio::{
     runtime::Handle,
     time::{Instant, timeout},
@@ -98,7 +98,7 @@ impl<DB: Database> Connections<DB> {
             // the layer drops it, and cost the pool a good connection for nothing.
             Ok(connection) if self.told_timeout().is_some() && loan.is_late() => {
                 loan.is_settled = true;
-                drop(connection);
+                hand_back(connection, self.timeout());
                 return Err(Error::PoolTimedOut);
             }
             Ok(connection) => loan.connection = Some(connection),
@@ -165,7 +165,9 @@ impl<DB: Database> Loan<'_, DB> {
     pub(super) fn give_back(mut self) {
         self.is_settled = true;
         self.connections.answers.fetch_add(1, Relaxed);
-        drop(self.connection.take());
+        if let Some(connection) = self.connection.take() {
+            hand_back(connection, self.connections.timeout());
+        }
     }
 
     /// The connection is of no use any more, because of this `error`.
@@ -194,7 +196,7 @@ impl<DB: Database> Drop for Loan<'_, DB> {
         let others_are_answered = self.connections.answers.load(Relaxed) != self.answers;
         if self.connections.may_be_slow && others_are_answered {
             if let Some(connection) = self.connection.take() {
-                ask(connection, self.connections.timeout());
+                hand_back(connection, self.connections.timeout());
             }
             return;
         }
@@ -206,16 +208,19 @@ impl<DB: Database> Drop for Loan<'_, DB> {
     }
 }
 
-/// Gives the connection back when it answers in time. Until then it counts as lent.
-fn ask<DB: Database>(mut connection: PoolConnection<DB>, time: Duration) {
-    let Ok(runtime) = Handle::try_current() else {
-        return drop(connection.detach());
-    };
-    runtime.spawn(async move {
-        if !matches!(timeout(time, connection.ping()).await, Ok(Ok(()))) {
-            drop(connection.detach());
+/// Gives the connection to the pool when it answers in time. Until then it counts as lent.
+///
+/// To drop it would do the same without a bound: the pool asks whatever it takes back, and one whose
+/// line swallows the question would keep its place among the lent for ever.
+fn hand_back<DB: Database>(mut connection: PoolConnection<DB>, time: Duration) {
+    match Handle::try_current() {
+        Ok(runtime) => {
+            // What the pool's own drop does, in a future that closes the connection when it ends early.
+            let returned = connection.return_to_pool();
+            runtime.spawn(async move { timeout(time, returned).await });
         }
-    });
+        Err(_) => drop(connection.detach()),
+    }
 }
 
 fn as_u64(timeout: Duration) -> u64 {

@@ -572,19 +572,23 @@ async fn a_handler_hears_that_another_holds_its_claim_when_the_store_says_so() {
     assert_about(heard.lock().unwrap().unwrap() - start, ms(1500));
 }
 
+/// Also when the store is away for a moment just as the heartbeat asks whose record that is.
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_has_committed_itself_keeps_its_claim() {
-    let it = Setup::new(|_| ok_after(secs(8))).await;
-    let sent = it.send_later(secs(0));
-    sleep(secs(1)).await;
-    let delivery = it.seen.all()[0].1.clone();
-    let committed = it
-        .stranger
-        .commit(&it.slot, delivery.held(), delivery.record());
-    assert_eq!(committed.await, Settled::Applied);
-    sleep(ms(6900)).await;
-    assert!(delivery.holds_claim());
-    assert_received(&sent.await.unwrap().0, Disposition::Accepted);
+    for fault in [Fault::None, Fault::Fail, Fault::Hang, Fault::LoseAnswer] {
+        let it = Setup::new(|_| ok_after(secs(8))).await;
+        let sent = it.send_later(secs(0));
+        sleep(secs(1)).await;
+        let delivery = it.seen.all()[0].1.clone();
+        let committed = it
+            .stranger
+            .commit(&it.slot, delivery.held(), delivery.record());
+        assert_eq!(committed.await, Settled::Applied);
+        it.store.next(Op::Commit, [fault; 3]);
+        let lost = tokio::time::timeout(ms(6900), delivery.claim_lost()).await;
+        assert!(lost.is_err() && delivery.holds_claim(), "{fault:?}");
+        assert_received(&sent.await.unwrap().0, Disposition::Accepted);
+    }
 }
 
 /// Whoever handled the same event committed the same record, and yet it was not this handler.

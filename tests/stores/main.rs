@@ -6,6 +6,7 @@ mod faults;
 mod faulty;
 mod laws;
 mod memory;
+mod outages;
 mod postgres;
 mod postgres_outages;
 mod redis;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use harness::proxy::Proxy;
-use harness::{Callback, Seen, answer, key};
+use harness::{Callback, Seen, answer, key, logs};
 use http::{Request, StatusCode};
 use sqlx::{
     Acquire as _, AssertSqlSafe, PgPool, Row,
@@ -19,7 +19,7 @@ use sqlx::{
     raw_sql,
 };
 use suno_callback::{
-    AnyStore, DedupStore, Delivery, MemoryStore, SunoCallbackLayer, Times,
+    AnyStore, DedupStore, Delivery, Disposition, MemoryStore, SunoCallbackLayer, Times,
     store::{
         Claim, CommitError, Held, KEEP_FENCE, Owner, PostgresStore, PostgresStoreError, Record,
         Settled, SlotKey,
@@ -1039,6 +1039,88 @@ async fn at_repeatable_read_the_record_comes_first() {
     });
     assert_eq!(status.await, StatusCode::OK);
     assert_eq!(fixture.text("SELECT state::text FROM TABLE_").await, "2");
+}
+
+/// Runs a handler whose claim is renewed often, and gives back what became of it and whether it was
+/// said that the claim was lost.
+async fn watched<F>(
+    store: &PostgresStore,
+    handler: impl Fn(Delivery) -> F + Clone + Send + 'static,
+) -> (Option<Disposition>, bool)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let handler = service_fn(move |request| {
+        let done = handler(delivery(&request));
+        async move {
+            done.await;
+            Ok::<_, BoxError>(answer(StatusCode::OK))
+        }
+    });
+    // A busy server has long to answer.
+    let times = Times {
+        lease: LEASE,
+        heartbeat: Duration::from_millis(300),
+        store_operation: Duration::from_secs(2),
+        ..Times::default()
+    };
+    let layer = SunoCallbackLayer::new(key(), store.clone())
+        .times(times)
+        .unwrap();
+    logs::capture();
+    let request = Callback::success("task", "voice").request();
+    let reply = layer.layer(handler).oneshot(request).await.unwrap();
+    assert_eq!(reply.status(), StatusCode::OK);
+    let disposition = reply.extensions().get().copied();
+    (disposition, logs::say("the claim was lost"))
+}
+
+#[tokio::test]
+async fn a_handler_that_works_on_after_its_own_commit_keeps_its_claim() {
+    let fixture = Fixture::new().await;
+    let effects = fixture.effects().await;
+    let (disposition, is_said) = watched(&fixture.store, {
+        let effects = effects.clone();
+        move |delivery| {
+            let effects = effects.clone();
+            async move {
+                effects.commit(&delivery).await.unwrap();
+                // For longer than a lease that nobody renews, because there is none any more.
+                let work = LEASE + Duration::from_millis(500);
+                let lost = timeout(work, delivery.claim_lost()).await;
+                assert!(lost.is_err() && delivery.holds_claim());
+            }
+        }
+    })
+    .await;
+    assert_eq!((disposition, is_said), (Some(Disposition::Accepted), false));
+    assert_eq!(effects.count().await, 1);
+}
+
+/// The record is the one that the handler itself would have written.
+#[tokio::test]
+async fn a_handler_whose_event_another_replica_has_done_hears_that_its_claim_was_lost() {
+    let fixture = Fixture::new().await;
+    let (disposition, _) = watched(&fixture.store, {
+        let replica = fixture.store.clone();
+        move |delivery| {
+            let replica = replica.clone();
+            async move {
+                let (slot, record) = (delivery.slot(), delivery.record());
+                let lapsed = replica.release(slot, delivery.held()).await;
+                assert_eq!(lapsed.unwrap(), Settled::Applied);
+                let heir = granted(replica.claim(slot, owner(7), LEASE).await.unwrap());
+                let done = replica.commit(slot, &heir, record, MONTH).await;
+                assert_eq!(done.unwrap(), Settled::Applied);
+                delivery.claim_lost().await;
+                assert!(!delivery.holds_claim());
+                // By a renewal, and not by the end of the lease, which nobody would have reported.
+                assert!(logs::say("the claim was lost"));
+            }
+        }
+    })
+    .await;
+    assert_eq!(disposition, Some(Disposition::ClaimLost));
 }
 
 #[tokio::test]

@@ -179,6 +179,33 @@ async fn one_hung_operation_condemns_all_idle_connections() {
     assert_eq!(next.expect("a new connection").unwrap(), None);
 }
 
+/// The pool asks whatever it takes back whether it still lives.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_falls_silent_as_it_is_given_back_keeps_no_place_in_the_pool() {
+    let server = Postgres::start();
+    migrated(&pool(at(&server.url()), true)).await;
+    let proxy = Arc::new(Proxy::to(server.addr()).await);
+    let (line, given_back) = (Arc::clone(&proxy), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&given_back);
+    let only_one = PgPoolOptions::new()
+        .max_connections(1)
+        .test_before_acquire(false)
+        .after_release(move |_, _| {
+            if count.fetch_add(1, SeqCst) == 0 {
+                line.forget();
+            }
+            Box::pin(async { Ok(true) })
+        });
+    let options = at(&server.url()).port(proxy.addr().port());
+    let store = PostgresStore::new(only_one.connect_lazy_with(options));
+    let slot = SlotKey::from([1; 32]);
+    assert_eq!(store.peek(&slot).await.unwrap(), None);
+    let next = timeout(Duration::from_secs(20), store.peek(&slot)).await;
+    assert_eq!(next.expect("a new connection").unwrap(), None);
+    assert!(given_back.load(SeqCst) > 0);
+    assert_eq!(proxy.accepted(), 2);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_operation_closes_its_connection_and_spares_the_others() {
     let server = Postgres::start();

@@ -1,55 +1,135 @@
 //! Connections that break in every way between a receiver and its store.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use fastrand::Rng;
-use harness::counts::ROUGH;
+use harness::counts::{Count, ROUGH, ROUGH_POSTGRES};
 use harness::rough::Rough;
-use harness::server::Redis;
-use harness::{Callback, Seen, ms, send};
+use harness::server::{Postgres, Redis};
+use harness::{Callback, Seen, ms, secs, send};
 use http::StatusCode;
-use suno_callback::store::RedisStore;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use suno_callback::{
+    DedupStore,
+    store::{PostgresStore, RedisStore},
+};
 use tokio::{sync::Semaphore, task::JoinSet};
 
-use crate::failover::{deliver, receiver};
-
-/// How many events are on their way at once, each with a proxy of its own.
-const AT_ONCE: usize = 500;
+use crate::failover::{Tries, deliver, receiver};
 
 /// The longest that connections break. What is left of the first try is more than three seconds in
 /// which new ones work.
 const SPAN: u64 = 5_000;
 
+/// A store that is reached in two ways.
+struct Reached<D> {
+    /// At most so many events are on their way, each with a proxy of its own.
+    at_once: usize,
+    server: SocketAddr,
+    /// What another replica has, for which nothing breaks.
+    direct: D,
+    /// For an event of this number.
+    through: fn(SocketAddr, u64) -> D,
+}
+
+/// What became of one event.
+struct Fate {
+    number: u64,
+    tries: Tries,
+    runs: usize,
+    /// How often it was handled when it came again, and what was answered then.
+    again: usize,
+    known: StatusCode,
+}
+
+impl<D: DedupStore + Clone> Reached<D> {
+    async fn every_event_is_handled_once_and_done(self, count: &Count) {
+        let (seed, events) = (harness::seed(), count.get());
+        let reached = Arc::new(self);
+        let (mut calls, places) = (JoinSet::new(), Arc::new(Semaphore::new(reached.at_once)));
+        for number in 0..events {
+            let place = Arc::clone(&places).acquire_owned().await.unwrap();
+            let (reached, seed) = (Arc::clone(&reached), seed.wrapping_add(number));
+            calls.spawn(async move {
+                let fate = reached.play(number, Rng::with_seed(seed)).await;
+                drop(place);
+                fate
+            });
+        }
+        let mut refused = 0;
+        while let Some(call) = calls.join_next().await {
+            let fate = call.unwrap();
+            let number = fate.number;
+            assert!(fate.tries.taken, "event {number} was refused four times");
+            assert_eq!((fate.runs, fate.again), (1, 0), "runs of event {number}");
+            assert_eq!(fate.known, StatusCode::OK, "event {number} is not done");
+            refused += usize::from(fate.tries.refused > 0);
+        }
+        println!("{events} events, {refused} first tries refused");
+    }
+
+    async fn play(&self, number: u64, mut random: Rng) -> Fate {
+        let (task, span) = (format!("task-{number}"), ms(random.u64(0..SPAN)));
+        let rough = Rough::to(self.server, span, random).await;
+        let store = (self.through)(rough.addr(), number);
+        let (seen, again) = (Seen::default(), Seen::default());
+        let tries = deliver(&receiver(store, &seen), task.clone()).await;
+        // Another replica, which may have to wait for a commit that is still under way.
+        let callback = Callback::success(&task, "voice");
+        let known = send(&receiver(self.direct.clone(), &again), &callback).await;
+        Fate {
+            number,
+            tries,
+            runs: seen.len(),
+            again: again.len(),
+            known: known.status(),
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn however_connections_to_redis_break_every_event_is_handled_once_and_done() {
     let server = Redis::start(&["--maxclients", "20000"]);
-    let (seed, events) = (harness::seed(), ROUGH.get());
-    let (mut calls, places) = (JoinSet::new(), Arc::new(Semaphore::new(AT_ONCE)));
-    for number in 0..events {
-        let place = Arc::clone(&places).acquire_owned().await.unwrap();
-        let (addr, direct) = (server.addr(), RedisStore::new(server.client()));
-        calls.spawn(async move {
-            let mut random = Rng::with_seed(seed.wrapping_add(number));
-            let span = ms(random.u64(0..SPAN));
-            let rough = Rough::to(addr, span, random).await;
-            let url = format!("redis://{}/", rough.addr());
-            let store = RedisStore::new(redis::Client::open(url).unwrap());
-            let (seen, again) = (Seen::default(), Seen::default());
-            let tries = deliver(&receiver(store, &seen), format!("task-{number}")).await;
-            // Another replica, which may have to wait for a commit that is still under way.
-            let callback = Callback::success(&format!("task-{number}"), "voice");
-            let known = send(&receiver(direct, &again), &callback).await.status();
-            drop(place);
-            (number, tries, seen.len(), again.len(), known)
-        });
-    }
-    let mut refused = 0;
-    while let Some(call) = calls.join_next().await {
-        let (number, tries, runs, again, known) = call.unwrap();
-        assert!(tries.taken, "event {number} was refused four times");
-        assert_eq!((runs, again), (1, 0), "runs of event {number}");
-        assert_eq!(known, StatusCode::OK, "event {number} is not done");
-        refused += usize::from(tries.refused > 0);
-    }
-    println!("{events} events, {refused} first tries refused");
+    let reached = Reached {
+        at_once: 500,
+        server: server.addr(),
+        direct: RedisStore::new(server.client()),
+        through: |addr, _| {
+            let url = format!("redis://{addr}/");
+            RedisStore::new(redis::Client::open(url).unwrap())
+        },
+    };
+    reached.every_event_is_handled_once_and_done(&ROUGH).await;
+}
+
+/// A pool of `size` connections, which are tested before they are lent or not.
+fn postgres(addr: SocketAddr, size: u32, tested: bool) -> PostgresStore {
+    let options = PgConnectOptions::new_without_pgpass();
+    let options = options.host("127.0.0.1").port(addr.port());
+    let options = options.username("postgres").database("postgres");
+    let pool = PgPoolOptions::new()
+        .max_connections(size)
+        .test_before_acquire(tested)
+        // As the documentation of the store advises.
+        .acquire_timeout(secs(2));
+    PostgresStore::new(pool.connect_lazy_with(options))
+}
+
+/// A connection costs the server a process, so there are fewer.
+#[tokio::test(flavor = "multi_thread")]
+async fn however_connections_to_postgres_break_every_event_is_handled_once_and_done() {
+    let server = Postgres::start_with(&["max_connections=500"]);
+    let direct = postgres(server.addr(), 10, true);
+    direct.migrate().await.unwrap();
+    let reached = Reached {
+        at_once: 100,
+        server: server.addr(),
+        direct,
+        through: |addr, number| {
+            let size = [1, 2, 3][number as usize % 3];
+            postgres(addr, size, number.is_multiple_of(2))
+        },
+    };
+    let count = &ROUGH_POSTGRES;
+    reached.every_event_is_handled_once_and_done(count).await;
 }

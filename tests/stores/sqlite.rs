@@ -35,10 +35,10 @@ use tower::{BoxError, Layer, Service, ServiceExt, service_fn, util::BoxCloneSync
 const LEASE: Duration = Duration::from_secs(30);
 
 /// A folder that goes away with the test.
-struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub fn new() -> Self {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let name = format!(
@@ -52,7 +52,7 @@ impl Folder {
         Self(path)
     }
 
-    fn file(&self) -> PathBuf {
+    pub fn file(&self) -> PathBuf {
         self.0.join("callbacks.db")
     }
 }

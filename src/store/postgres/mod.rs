@@ -57,6 +57,9 @@ use super::{
 /// `PgPoolOptions::test_before_acquire` on, as it is by default, where they matter: it costs a round
 /// trip and finds a dead connection before it is lent. Set `acquire_timeout` to a second or two: its
 /// default, 30 s, is longer than the provider waits.
+/// The pool also asks each connection that it takes back, and without a bound: where the line of one
+/// that a handler gives back swallows the question, it keeps its place in the pool until the system
+/// gives it up, after minutes. The store's own steps bound that question.
 ///
 /// # Poolers
 ///

@@ -8,10 +8,9 @@ use std::{
     time::Duration,
 };
 
-use suno_callback::store::{
-    Claim, DedupStore, Held, MemoryStore, Owner, Record, Settled, SlotKey, StoreFull,
-};
+use suno_callback::store::{Claim, DedupStore, Held, MemoryStore, Owner, Record, Settled, SlotKey};
 use tokio::time::{Instant, sleep};
+use tower::BoxError;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Op {
@@ -63,11 +62,25 @@ pub struct Call {
     pub fault: Fault,
 }
 
-/// A [`MemoryStore`] behind a bad line. Clones share everything.
-#[derive(Clone, Default)]
-pub struct Faulty {
-    pub store: Arc<MemoryStore>,
+/// A store behind a bad line. Clones share everything.
+pub struct Faulty<D = MemoryStore> {
+    pub store: Arc<D>,
     script: Arc<Mutex<Script>>,
+}
+
+impl Default for Faulty {
+    fn default() -> Self {
+        Self::to(MemoryStore::default())
+    }
+}
+
+impl<D> Clone for Faulty<D> {
+    fn clone(&self) -> Self {
+        Self {
+            store: Arc::clone(&self.store),
+            script: Arc::clone(&self.script),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -90,13 +103,15 @@ impl fmt::Display for Injected {
 
 impl std::error::Error for Injected {}
 
-impl From<StoreFull> for Injected {
-    fn from(_: StoreFull) -> Self {
-        Self
+impl<D> Faulty<D> {
+    /// A line to `store`.
+    pub fn to(store: D) -> Self {
+        Self {
+            store: Arc::new(store),
+            script: Arc::default(),
+        }
     }
-}
 
-impl Faulty {
     /// The same entries behind a line of its own: what another process has.
     pub fn another_line(&self) -> Self {
         Self {
@@ -155,14 +170,15 @@ impl Faulty {
         fault
     }
 
-    async fn meet<T>(
+    async fn meet<T, E: Into<BoxError>>(
         &self,
         op: Op,
-        apply: impl Future<Output = Result<T, StoreFull>> + Send + 'static,
-    ) -> Result<T, Injected> {
+        apply: impl Future<Output = Result<T, E>> + Send + 'static,
+    ) -> Result<T, BoxError> {
+        let apply = async { apply.await.map_err(Into::into) };
         match self.fault(op) {
-            Fault::None => Ok(apply.await?),
-            Fault::Fail => Err(Injected),
+            Fault::None => apply.await,
+            Fault::Fail => Err(Injected.into()),
             Fault::Hang => pending().await,
             Fault::Panic => panic!("a rotten store"),
             Fault::Slow(delay) => {
@@ -172,11 +188,11 @@ impl Faulty {
             }
             Fault::Late(delay) => {
                 sleep(delay).await;
-                Ok(apply.await?)
+                apply.await
             }
             Fault::LoseAnswer => {
                 apply.await?;
-                Err(Injected)
+                Err(Injected.into())
             }
             Fault::HangApplied => {
                 apply.await?;
@@ -206,10 +222,10 @@ pub fn any_fault(rng: &mut fastrand::Rng) -> Fault {
     }
 }
 
-impl DedupStore for Faulty {
-    type Error = Injected;
+impl<D: DedupStore> DedupStore for Faulty<D> {
+    type Error = BoxError;
 
-    async fn peek(&self, slot: &SlotKey) -> Result<Option<Record>, Injected> {
+    async fn peek(&self, slot: &SlotKey) -> Result<Option<Record>, BoxError> {
         let (store, slot) = (Arc::clone(&self.store), *slot);
         self.meet(Op::Peek, async move { store.peek(&slot).await })
             .await
@@ -220,7 +236,7 @@ impl DedupStore for Faulty {
         slot: &SlotKey,
         owner: Owner,
         lease: Duration,
-    ) -> Result<Claim, Injected> {
+    ) -> Result<Claim, BoxError> {
         let (store, slot) = (Arc::clone(&self.store), *slot);
         let apply = async move { store.claim(&slot, owner, lease).await };
         self.meet(Op::Claim, apply).await
@@ -231,7 +247,7 @@ impl DedupStore for Faulty {
         slot: &SlotKey,
         held: &Held,
         lease: Duration,
-    ) -> Result<Settled, Injected> {
+    ) -> Result<Settled, BoxError> {
         let (store, slot, held) = (Arc::clone(&self.store), *slot, *held);
         let apply = async move { store.renew(&slot, &held, lease).await };
         self.meet(Op::Renew, apply).await
@@ -243,13 +259,13 @@ impl DedupStore for Faulty {
         held: &Held,
         record: &Record,
         retain: Duration,
-    ) -> Result<Settled, Injected> {
+    ) -> Result<Settled, BoxError> {
         let (store, slot, held, record) = (Arc::clone(&self.store), *slot, *held, *record);
         let apply = async move { store.commit(&slot, &held, &record, retain).await };
         self.meet(Op::Commit, apply).await
     }
 
-    async fn release(&self, slot: &SlotKey, held: &Held) -> Result<Settled, Injected> {
+    async fn release(&self, slot: &SlotKey, held: &Held) -> Result<Settled, BoxError> {
         let (store, slot, held) = (Arc::clone(&self.store), *slot, *held);
         let apply = async move { store.release(&slot, &held).await };
         self.meet(Op::Release, apply).await
@@ -257,6 +273,10 @@ impl DedupStore for Faulty {
 
     fn retention(&self) -> Duration {
         self.store.retention()
+    }
+
+    fn set_operation_timeout(&self, timeout: Duration) {
+        self.store.set_operation_timeout(timeout);
     }
 }
 

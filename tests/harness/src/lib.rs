@@ -5,6 +5,7 @@ pub mod counts;
 pub mod fake_api;
 pub mod faulty;
 pub mod logs;
+pub mod outages;
 pub mod probe;
 pub mod program;
 pub mod provider;

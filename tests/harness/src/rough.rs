@@ -7,6 +7,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::watch,
+    task::JoinSet,
     time::{Instant, sleep},
 };
 
@@ -26,9 +27,11 @@ enum Weather {
     Delays(Duration),
 }
 
-/// Leads to a server, through whatever its seed says for a while, and then well.
+/// Leads to a server, through whatever its seed says for a while, and then well. Dropped, it closes
+/// everything.
 pub struct Rough {
     addr: SocketAddr,
+    _tasks: JoinSet<()>,
 }
 
 impl Rough {
@@ -37,7 +40,8 @@ impl Rough {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
         let (change, weather) = watch::channel(any(&mut random));
-        tokio::spawn(async move {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
             let end = Instant::now() + span;
             while Instant::now() < end {
                 let left = end - Instant::now();
@@ -47,13 +51,17 @@ impl Rough {
             change.send_replace(Weather::Good);
             change.closed().await;
         });
-        tokio::spawn(async move {
+        tasks.spawn(async move {
+            let mut relays = JoinSet::new();
             loop {
                 let (client, _) = listener.accept().await.unwrap();
-                tokio::spawn(relay(client, server, weather.clone()));
+                relays.spawn(relay(client, server, weather.clone()));
             }
         });
-        Self { addr }
+        Self {
+            addr,
+            _tasks: tasks,
+        }
     }
 
     pub fn addr(&self) -> SocketAddr {

@@ -18,7 +18,7 @@ use harness::{
     provider::{Provider, Says},
     secs, serve,
 };
-use http::Request;
+use http::{Request, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{Full, StreamBody};
 use peak_alloc::PeakAlloc;
@@ -293,6 +293,13 @@ fn paused() -> Runtime {
 
 const TASKS: usize = 3_000;
 
+/// A handler that answers 200 and keeps nothing.
+fn accepting_nothing() -> harness::Handler {
+    harness::Handler::new(tower::service_fn(|_| async {
+        Ok(harness::answer(StatusCode::OK))
+    }))
+}
+
 /// Sends a success of each task under a confirmer that says that it is pending.
 async fn send_unconfirmed(unconfirmed: Unconfirmed) -> SunoCallbackLayer<MemoryStore> {
     let layer = SunoCallbackLayer::new(key(), MemoryStore::default())
@@ -343,6 +350,30 @@ fn a_watch_and_what_a_layer_keeps_take_what_the_documentation_says() {
     let watched = MEMORY.current_usage().saturating_sub(before) / TASKS;
     println!("{kept} bytes for each task that is kept, {watched} for each that is watched");
     assert!(kept <= 900 && watched <= 650, "{kept} {watched}");
+}
+
+/// As many events of a task as are handed over beside its success and its failure.
+#[test]
+fn what_is_remembered_of_the_events_of_a_task_takes_what_the_documentation_says() {
+    let _turn = alone();
+    const EACH: usize = 16;
+    const TASKS: usize = 1_500;
+    // A store that drops what it knows, so that the table alone grows.
+    let layer = SunoCallbackLayer::new(key(), MemoryStore::with_capacity(64));
+    let service = layer.layer(accepting_nothing());
+    let odd = |task: usize, event: usize| {
+        let request = Callback::progress(&format!("{task:032}"), &format!("odd-{event}"));
+        let reply = service.clone().oneshot(request.request()).now_or_never();
+        assert!(reply.unwrap().unwrap().status().is_success());
+    };
+    (0..64).for_each(|event| odd(TASKS + event, 0));
+    let before = MEMORY.current_usage();
+    for task in 0..TASKS {
+        (0..EACH).for_each(|event| odd(task, event));
+    }
+    let bytes = MEMORY.current_usage().saturating_sub(before) / TASKS;
+    println!("{bytes} bytes for each task with {EACH} events");
+    assert!(bytes <= 350, "{bytes}");
 }
 
 /// Claims and commits so many slots, and gives the bytes that are kept for each and the most bytes

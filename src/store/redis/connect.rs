@@ -20,7 +20,7 @@ use redis::{
 /// /// Asks a Sentinel, a registry, a secret store.
 /// async fn find_primary() -> redis::RedisResult<String> {
 ///     // ...
-/// #   unimplemented!()
+/// #   Ok("redis://127.0.0.1/".into())
 /// }
 ///
 /// let store = RedisStore::new(|| async {

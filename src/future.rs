@@ -14,20 +14,17 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 use crate::{
-    arrival::Arrival,
-    body::ReadBody,
-    caller::BoxCaller,
-    claim::Answer,
-    detach::Detachable,
-    gate::Proof,
-    handle::Handled,
-    hint,
-    pipeline::Pipeline,
-    rejection::Rejection,
-    reply::{self, ResponseBody},
+    delivery::arrival::Arrival,
+    reply::{self, Answer, Rejection, ResponseBody},
+    request::body::ReadBody,
+    request::caller::BoxCaller,
+    request::detach::Detachable,
+    request::gate::Proof,
+    request::handle::Handled,
+    request::pipeline::Pipeline,
+    request::{hint, log},
     store::DedupStore,
-    timer::Alarm,
-    trace,
+    util::timer::Alarm,
 };
 
 pin_project! {
@@ -142,13 +139,13 @@ fn poll_running<H, E>(
         true => Rejection::StillRunning,
         false => Rejection::StillInFlight,
     };
-    trace::answered(handling.arrival(), Answer::Refused(rejection));
+    log::answered(handling.arrival(), Answer::Refused(rejection));
     Poll::Ready(Ok(reply::refused(rejection)))
 }
 
 impl<B, D, H, E> Phase<B, D, H, E> {
     fn refuse(rejection: Rejection, hint: impl FnOnce() -> Option<&'static str>) -> Self {
-        trace::refused(rejection, hint);
+        log::refused(rejection, hint);
         Self::Refused { rejection }
     }
 }

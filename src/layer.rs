@@ -3,22 +3,21 @@ use std::sync::Arc;
 use tower::Layer;
 
 use crate::{
-    clock::{Clock, SystemClock},
-    confirm::{Confirm, Confirmer, Unconfirmed},
-    conflict::{Conflict, ConflictHook},
-    drain::Drain,
+    config::{Clock, InvalidLimits, InvalidTimes, Limits, SystemClock, Times},
+    confirm::{Confirm, Unconfirmed},
+    delivery::slot::Namespace,
+    delivery::{Conflict, ConflictHook},
     event::{CallbackKind, VoiceEvent},
-    gate::{Credentials, Gate},
-    limits::{InvalidLimits, Limits},
-    milestone::Namespace,
-    pipeline::Pipeline,
-    reconcile::{InvalidPace, Pace, Watchlist},
+    process::confirmer::Confirmer,
+    process::drain::Drain,
+    process::twins::Twins,
+    process::variants::Variants,
+    request::gate::{Credentials, Gate},
+    request::pipeline::Pipeline,
     service::SunoCallbackService,
     signature::{KeyRing, SigningKey, UrlSecret},
     store::DedupStore,
-    times::{InvalidTimes, Times},
-    twins::Twins,
-    variants::Variants,
+    watch::{InvalidPace, Pace, Watchlist},
 };
 
 /// Hands each voice event to the inner service once; see [the crate](crate).

@@ -11,75 +11,46 @@
     clippy::indexing_slicing
 )]
 
-mod arrival;
-mod body;
-mod caller;
-mod check;
-mod claim;
 #[cfg(feature = "client")]
 pub mod client;
-mod clock;
+mod config;
 mod confirm;
-mod conflict;
 mod delivery;
-mod detach;
-mod drain;
 mod event;
 #[cfg(feature = "axum")]
 mod extract;
 mod future;
-mod gate;
-mod handle;
-mod heir;
-mod hint;
-mod keep;
 mod layer;
-mod lease;
-mod limits;
-mod milestone;
-mod operation;
-mod panic;
-mod pipeline;
-mod questions;
-mod random;
+mod process;
 pub mod reconcile;
-mod rejection;
 mod reply;
+mod request;
 mod service;
-mod settle;
-mod shards;
 mod signature;
 pub mod store;
-mod tally;
 #[cfg(feature = "testkit")]
 pub mod testkit;
-mod timer;
-mod times;
-mod trace;
-mod twins;
-mod variants;
+mod util;
+mod watch;
 
 pub use self::{
-    clock::{Clock, SystemClock},
+    config::{Clock, InvalidLimits, InvalidTimes, Limits, SystemClock, Times},
     confirm::{Confirm, Confirmation, Unconfirmed},
-    conflict::Conflict,
-    delivery::{Delivery, Trust, Via},
-    drain::{Drain, Drained},
+    delivery::{Conflict, Delivery, Trust, Via},
     event::{
         CallbackKind, Failure, Inconsistency, InvalidEvent, InvalidTaskId, TaskId, VoiceEvent,
         VoiceId, VoiceOutcome, VoiceStatus,
     },
     future::ResponseFuture,
-    gate::{SIGNATURE_HEADER, TIMESTAMP_HEADER},
     layer::SunoCallbackLayer,
-    limits::{InvalidLimits, Limits},
+    process::drain::{Drain, Drained},
     reconcile::Reconciler,
-    rejection::Rejection,
-    reply::{Disposition, ResponseBody},
+    reply::{Disposition, Rejection, ResponseBody},
     service::SunoCallbackService,
-    signature::{InvalidKey, SigningKey, UrlSecret, WeakSecret},
+    signature::{
+        InvalidKey, SIGNATURE_HEADER, SigningKey, TIMESTAMP_HEADER, UrlSecret, WeakSecret,
+    },
     store::{AnyStore, DedupStore, MemoryStore},
-    times::{InvalidTimes, Times},
 };
 
 #[cfg(feature = "client")]

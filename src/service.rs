@@ -12,15 +12,13 @@ use tokio::time::Instant;
 use tower::Service;
 
 use crate::{
-    caller::{BoxCaller, Caller, HandlerRequest},
-    claim::Answer,
-    detach::Detachable,
     event::VoiceEvent,
     future::{ResponseFuture, Work},
-    hint,
-    pipeline::Pipeline,
-    rejection::Rejection,
-    reply::ResponseBody,
+    reply::{Answer, Rejection, ResponseBody},
+    request::caller::{BoxCaller, Caller, HandlerRequest},
+    request::detach::Detachable,
+    request::hint,
+    request::pipeline::Pipeline,
     store::DedupStore,
 };
 

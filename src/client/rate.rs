@@ -8,7 +8,7 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use crate::timer::by;
+use crate::util::timer::by;
 
 /// Lets one request through per interval, evenly: no burst, so that no window of time sees more
 /// than its share. Who is let through next is decided when it may be.

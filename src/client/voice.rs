@@ -23,8 +23,7 @@ use super::{
 use crate::{
     confirm::{Confirm, Confirmation},
     event::{CallbackKind, TaskId, VoiceEvent},
-    tally::Tally,
-    trace,
+    util::{log, tally::Tally},
 };
 
 /// Asks the provider's API about voices, through any tower HTTP client.
@@ -320,7 +319,7 @@ fn confirmation(task: &TaskId, record: Result<Option<VoiceEvent>, ClientError>) 
         Ok(Some(record)) => Confirmation::Confirmed(record),
         Ok(None) => Confirmation::Pending,
         Err(error) => {
-            trace::question_failed(task, &error);
+            log::question_failed(task.as_str(), error.as_str(), &error);
             Confirmation::Unavailable
         }
     }

@@ -19,7 +19,6 @@ pub(crate) use self::outcome::{Code, Meaning};
 pub(crate) use self::parse::{Claims, read};
 #[cfg(feature = "client")]
 pub(crate) use self::repair::repaired;
-pub(crate) use self::text::Escaped;
 
 use self::{content::Content, outcome::Evidence, parse::Field, value::Value};
 

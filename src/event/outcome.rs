@@ -69,7 +69,7 @@ impl fmt::Debug for VoiceOutcome<'_> {
         match self {
             Self::Ready(voice_id) => f.debug_tuple("Ready").field(voice_id).finish(),
             Self::PhraseReady(phrase) => {
-                let phrase = super::Escaped(phrase);
+                let phrase = crate::util::Escaped(phrase);
                 f.debug_tuple("PhraseReady").field(&phrase).finish()
             }
             Self::Failed(failure) => f.debug_tuple("Failed").field(failure).finish(),
@@ -118,7 +118,10 @@ impl fmt::Debug for Failure<'_> {
         f.debug_struct("Failure")
             .field("code", &self.code())
             .field("error_code", &self.error_code())
-            .field("error_message", &self.error_message().map(super::Escaped))
+            .field(
+                "error_message",
+                &self.error_message().map(crate::util::Escaped),
+            )
             .finish()
     }
 }

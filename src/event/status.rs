@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::text::Escaped;
+use crate::util::Escaped;
 
 /// How far the provider says the task is.
 ///

@@ -10,7 +10,7 @@ use std::{
 use tokio::{runtime::Handle, time::timeout};
 use tower::BoxError;
 
-use crate::trace;
+use crate::util::log;
 
 /// Has some of what expired removed, once in a while, while nobody waits for it. Clones count
 /// together.
@@ -38,8 +38,8 @@ impl Sweeper {
         runtime.spawn(async move {
             match timeout(Self::TIMEOUT, sweep).await {
                 Ok(Ok(_)) => {}
-                Ok(Err(error)) => trace::store_failed("sweep", &error.into()),
-                Err(_) => trace::store_slow("sweep"),
+                Ok(Err(error)) => log::store_failed("sweep", &error.into()),
+                Err(_) => log::store_slow("sweep"),
             }
         });
     }

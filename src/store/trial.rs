@@ -5,7 +5,7 @@ use std::{hash::BuildHasher, sync::LazyLock, time::Duration};
 use sha2::{Digest, Sha256};
 
 use super::{Claim, DedupStore, Owner, SlotKey};
-use crate::random;
+use crate::util::random;
 
 /// How many slots all probes of a store share, so that they leave no more rows than these.
 const SLOTS: u64 = 64;

@@ -3,7 +3,7 @@ use http::{HeaderValue, Method, Request, header::CONTENT_TYPE};
 use http_body_util::Full;
 use serde_json::Value;
 
-use crate::{Clock, SIGNATURE_HEADER, SigningKey, TIMESTAMP_HEADER, clock::unix_time};
+use crate::{Clock, SIGNATURE_HEADER, SigningKey, TIMESTAMP_HEADER, config::unix_time};
 
 /// A callback as the provider sends it, before it is signed.
 ///

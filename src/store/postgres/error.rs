@@ -99,7 +99,7 @@ impl PostgresStoreError {
     }
 
     /// Whether the connection's database does not know the table.
-    pub(super) fn is_without_table(&self) -> bool {
+    pub(crate) fn is_without_table(&self) -> bool {
         self.is(NO_SUCH_TABLE)
     }
 

@@ -5,23 +5,21 @@ mod row;
 mod schema;
 mod statements;
 mod table;
-mod transaction;
 
-pub use self::{error::PostgresStoreError, transaction::CommitError};
+pub use self::error::PostgresStoreError;
+pub use crate::delivery::postgres::CommitError;
 
-pub(crate) use self::transaction::Ledger;
+pub(crate) use self::{
+    row::{Answer, Row},
+    statements::Statements,
+};
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use sqlx::{Executor as _, PgPool, Postgres, SqlStr, postgres::PgRow, raw_sql};
 use tokio::time;
 
-use self::{
-    error::ends_connection,
-    row::{Answer, Row, State},
-    statements::Statements,
-    table::TableName,
-};
+use self::{error::ends_connection, row::State, table::TableName};
 use super::{
     Claim, DedupStore, Held, InvalidTableName, Owner, Record, Settled, SlotKey,
     connections::Connections, sweeper::Sweeper, trial::trial,
@@ -122,7 +120,7 @@ use super::{
 #[derive(Clone)]
 pub struct PostgresStore {
     connections: Connections<Postgres>,
-    sql: Arc<Statements>,
+    pub(crate) sql: Arc<Statements>,
     sweeper: Sweeper,
 }
 

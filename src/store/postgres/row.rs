@@ -8,7 +8,7 @@ use super::error::PostgresStoreError;
 use crate::store::{Held, Owner, Record};
 
 /// What became of a step.
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// The slot was changed, and has this fence and attempt now.
     Applied {
         fence: i64,
@@ -21,12 +21,12 @@ pub(super) enum Answer {
 }
 
 /// One slot.
-pub(super) struct Row {
-    pub(super) held: Held,
-    pub(super) state: State,
+pub(crate) struct Row {
+    pub(crate) held: Held,
+    pub(crate) state: State,
 }
 
-pub(super) enum State {
+pub(crate) enum State {
     Released,
     Held { left: Duration },
     Done { record: Record, kept: bool },
@@ -34,7 +34,7 @@ pub(super) enum State {
 
 impl Answer {
     /// First comes what the step's statement has changed, then what the look after it has seen.
-    pub(super) fn of(rows: &[PgRow]) -> Result<Self, PostgresStoreError> {
+    pub(crate) fn of(rows: &[PgRow]) -> Result<Self, PostgresStoreError> {
         let Some(row) = rows.first() else {
             return Ok(Self::Refused(None));
         };
@@ -48,7 +48,7 @@ impl Answer {
         })
     }
 
-    pub(super) fn row(self) -> Option<Row> {
+    pub(crate) fn row(self) -> Option<Row> {
         match self {
             Self::Refused(row) => row,
             Self::Applied { .. } => None,
@@ -69,11 +69,11 @@ impl Row {
         })
     }
 
-    pub(super) fn is_held_by(&self, held: &Held) -> bool {
+    pub(crate) fn is_held_by(&self, held: &Held) -> bool {
         self.is_of(held) && matches!(self.state, State::Held { .. })
     }
 
-    pub(super) fn is_done_by(&self, held: &Held) -> bool {
+    pub(crate) fn is_done_by(&self, held: &Held) -> bool {
         self.is_of(held) && matches!(self.state, State::Done { .. })
     }
 

@@ -14,8 +14,8 @@ use crate::store::{Held, KEEP_FENCE, MAX_LEASE, Owner, Record, SlotKey, millis::
 
 /// The statements for one table, complete but for the values of a call.
 #[derive(Debug)]
-pub(super) struct Statements {
-    pub(super) table: TableName,
+pub(crate) struct Statements {
+    pub(crate) table: TableName,
     peek: String,
     claim: String,
     renew: String,
@@ -29,7 +29,7 @@ impl Statements {
     /// How long a handler's transaction may wait, or do nothing, once it has committed a record.
     const TRANSACTION: Duration = Duration::from_secs(5);
 
-    pub(super) fn new(table: TableName) -> Self {
+    pub(crate) fn new(table: TableName) -> Self {
         let look = &plain(include_str!("sql/look.sql"));
         let step = |step: &str, look: &str| {
             complete(
@@ -49,11 +49,11 @@ impl Statements {
         }
     }
 
-    pub(super) fn peek(&self, within: Duration, slot: &SlotKey) -> SqlStr {
+    pub(crate) fn peek(&self, within: Duration, slot: &SlotKey) -> SqlStr {
         Statement::of(&self.peek, slot).brief(within).done()
     }
 
-    pub(super) fn claim(
+    pub(crate) fn claim(
         &self,
         within: Duration,
         slot: &SlotKey,
@@ -64,7 +64,7 @@ impl Statements {
         statement.span("lease", lease).brief(within).done()
     }
 
-    pub(super) fn renew(
+    pub(crate) fn renew(
         &self,
         within: Duration,
         slot: &SlotKey,
@@ -75,7 +75,7 @@ impl Statements {
         statement.span("lease", lease).brief(within).done()
     }
 
-    pub(super) fn commit(
+    pub(crate) fn commit(
         &self,
         within: Duration,
         slot: &SlotKey,
@@ -87,7 +87,7 @@ impl Statements {
         statement.patient(within).done()
     }
 
-    pub(super) fn commit_in(
+    pub(crate) fn commit_in(
         &self,
         slot: &SlotKey,
         held: &Held,
@@ -97,18 +97,18 @@ impl Statements {
         Statement::commit(&self.commit_in, slot, held, record, retain).done()
     }
 
-    pub(super) fn release(&self, within: Duration, slot: &SlotKey, held: &Held) -> SqlStr {
+    pub(crate) fn release(&self, within: Duration, slot: &SlotKey, held: &Held) -> SqlStr {
         let statement = Statement::of(&self.release, slot).held(held);
         statement.patient(within).done()
     }
 
-    pub(super) fn sweep(&self, within: Duration, limit: u32) -> SqlStr {
+    pub(crate) fn sweep(&self, within: Duration, limit: u32) -> SqlStr {
         let statement = Statement(self.sweep.clone()).number("limit", limit);
         statement.brief(within).done()
     }
 
     /// Bounds for the transaction in which a record is committed.
-    pub(super) fn bounds() -> SqlStr {
+    pub(crate) fn bounds() -> SqlStr {
         let bounds = Statement(plain(include_str!("sql/bounds.sql")));
         bounds.number("bound", millis(Self::TRANSACTION)).done()
     }
@@ -116,7 +116,7 @@ impl Statements {
     /// Ends the transaction, whatever state it is in, and then its connection, so that neither a
     /// savepoint nor a later statement can save a part of it. Should that be forbidden, it leaves a
     /// transaction that has failed. The database logs the text.
-    pub(super) fn abort() -> SqlStr {
+    pub(crate) fn abort() -> SqlStr {
         "ROLLBACK; SELECT pg_terminate_backend(pg_backend_pid()); BEGIN; \
          SELECT 'suno-callback: the record was not committed, so its transaction must not be'::integer"
             .into_sql_str()
@@ -125,7 +125,7 @@ impl Statements {
     /// Makes what was done in sqlx's savepoints part of the transaction around them, and begins them
     /// again, because sqlx will end those that it counts. It counts some of these eight, at most; a
     /// savepoint too many ends with the transaction.
-    pub(super) fn unnest() -> SqlStr {
+    pub(crate) fn unnest() -> SqlStr {
         "RELEASE SAVEPOINT _sqlx_savepoint_1; \
          SAVEPOINT _sqlx_savepoint_1; SAVEPOINT _sqlx_savepoint_2; \
          SAVEPOINT _sqlx_savepoint_3; SAVEPOINT _sqlx_savepoint_4; \
@@ -135,15 +135,15 @@ impl Statements {
     }
 
     /// Succeeds only where sqlx has begun a transaction within another.
-    pub(super) fn first_savepoint() -> SqlStr {
+    pub(crate) fn first_savepoint() -> SqlStr {
         "ROLLBACK TO SAVEPOINT _sqlx_savepoint_1".into_sql_str()
     }
 
-    pub(super) fn version(&self) -> SqlStr {
+    pub(crate) fn version(&self) -> SqlStr {
         AssertSqlSafe(complete(include_str!("sql/version.sql"), &self.table)).into_sql_str()
     }
 
-    pub(super) fn schema(&self) -> String {
+    pub(crate) fn schema(&self) -> String {
         complete(include_str!("sql/schema.sql"), &self.table)
     }
 }

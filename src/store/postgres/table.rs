@@ -4,14 +4,14 @@ use crate::store::table_name::{InvalidTableName, is_table_name};
 
 /// The name of a table, with or without a schema: `suno_callback`, `callbacks.slots`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct TableName {
+pub(crate) struct TableName {
     schema: Option<String>,
     table: String,
 }
 
 impl TableName {
     /// The name of the index, which is in the schema of its table.
-    pub(super) fn index(&self) -> String {
+    pub(crate) fn index(&self) -> String {
         format!("\"{}_expires_at\"", self.table)
     }
 }

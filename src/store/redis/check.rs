@@ -5,7 +5,7 @@ use redis::{ErrorKind, RedisError};
 use super::{RedisConnect, RedisStore, RedisStoreError};
 use crate::{
     store::{SlotKey, trial::trial},
-    trace,
+    util::log,
 };
 
 /// Whether the server may drop slots when its memory is full.
@@ -48,8 +48,8 @@ impl<C: RedisConnect> RedisStore<C> {
         if !self.inner.looked.load(Relaxed) {
             match self.eviction().await? {
                 Eviction::Never => {}
-                Eviction::Possible(policy) => trace::eviction_possible(&policy),
-                Eviction::Unknown => trace::eviction_unknown(),
+                Eviction::Possible(policy) => log::eviction_possible(&policy),
+                Eviction::Unknown => log::eviction_unknown(),
             }
             self.inner.looked.store(true, Relaxed);
         }

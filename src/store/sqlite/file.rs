@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::SqliteStoreError;
-use crate::trace;
+use crate::util::log;
 
 /// Connections hold on to the file that was there when they were opened. Where that is gone, what
 /// they write is gone with it, and SQLite says nothing.
@@ -53,7 +53,7 @@ impl DatabaseFile {
             return Ok(());
         }
         if !self.is_reported.swap(true, Relaxed) {
-            trace::file_replaced(&self.path);
+            log::file_replaced(&self.path);
         }
         let path = self.path.clone();
         Err(SqliteStoreError::Replaced { path })

@@ -7,8 +7,9 @@ use super::{
     probe::{LONG, Probe, SHORT},
 };
 use crate::{
-    DedupStore, random,
+    DedupStore,
     store::{Claim, MAX_LEASE, Record, Settled},
+    util::random,
 };
 
 /// A slot has at most one holder whose lease has not ended; when it has ended, the next one is

@@ -7,8 +7,9 @@ use super::{
     probe::{LONG, Probe, SHORT, record, slot},
 };
 use crate::{
-    DedupStore, random,
+    DedupStore,
     store::{Claim, Held, Owner, Record, SlotKey},
+    util::random,
 };
 
 /// Done is done, whoever asks and whatever they try, also when the lease under which it was

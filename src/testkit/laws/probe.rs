@@ -4,8 +4,9 @@ use tokio::time::{Instant, sleep};
 
 use super::LawBroken;
 use crate::{
-    DedupStore, random,
+    DedupStore,
     store::{Claim, Held, Owner, Record, Settled, SlotKey},
+    util::random,
 };
 
 /// Ends while a law watches.

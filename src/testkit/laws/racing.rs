@@ -17,8 +17,9 @@ use super::{
     probe::{LONG, Law, Probe, SHORT, record},
 };
 use crate::{
-    DedupStore, random,
+    DedupStore,
     store::{Claim, Held, Owner, SlotKey},
+    util::random,
 };
 
 /// How many tasks race.

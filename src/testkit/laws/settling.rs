@@ -7,8 +7,9 @@ use super::{
     probe::{LONG, Law, Probe, SHORT, record},
 };
 use crate::{
-    DedupStore, random,
+    DedupStore,
     store::{Claim, Held},
+    util::random,
 };
 
 /// Renew, commit and release apply for the current owner and fence alone; for anybody else they are

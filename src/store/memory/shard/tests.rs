@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::random;
+use crate::util::random;
 
 const LEASE: Duration = Duration::from_secs(5);
 

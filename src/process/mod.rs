@@ -1,0 +1,7 @@
+//! What one process shares between its requests.
+
+pub(crate) mod confirmer;
+pub(crate) mod drain;
+pub(crate) mod questions;
+pub(crate) mod twins;
+pub(crate) mod variants;

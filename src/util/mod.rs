@@ -1,0 +1,11 @@
+//! What knows nothing of callbacks: timers, panics, chance, hashes, and the log.
+
+mod escaped;
+pub(crate) mod log;
+pub(crate) mod panic;
+pub(crate) mod random;
+pub(crate) mod shards;
+pub(crate) mod tally;
+pub(crate) mod timer;
+
+pub(crate) use self::escaped::Escaped;

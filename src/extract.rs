@@ -1,4 +1,4 @@
-//! [`VoiceEvent`] and [`Delivery`] as axum extractors.
+//! Events and their [`Delivery`] as axum extractors.
 
 use axum_core::{
     extract::FromRequestParts,
@@ -6,7 +6,7 @@ use axum_core::{
 };
 use http::{StatusCode, request::Parts};
 
-use crate::{delivery::Delivery, event::VoiceEvent};
+use crate::{delivery::Delivery, product::VoiceEvent};
 
 /// The extractor found nothing, because no [`SunoCallbackLayer`](crate::SunoCallbackLayer) is in
 /// front of the handler: 500, with a text that says so.
@@ -15,7 +15,7 @@ pub struct LayerMissing;
 
 impl IntoResponse for LayerMissing {
     fn into_response(self) -> Response {
-        let text = "no voice event in this request: mount the route with \
+        let text = "no such event in this request: mount the route with \
                     `post(handler).layer(SunoCallbackLayer::new(..))`";
         (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
     }

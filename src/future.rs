@@ -6,7 +6,6 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::Bytes;
 use http::Response;
 use http_body::Body;
 use http_body_util::Full;
@@ -14,15 +13,17 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 use crate::{
-    delivery::arrival::Arrival,
+    delivery::Delivery,
+    product::{DefaultProduct, Product},
     reply::{self, Answer, Rejection, ResponseBody},
-    request::body::ReadBody,
-    request::caller::BoxCaller,
-    request::detach::Detachable,
-    request::gate::Proof,
-    request::handle::Handled,
-    request::pipeline::Pipeline,
-    request::{hint, log},
+    request::{
+        Handled, Line,
+        body::ReadBody,
+        caller::BoxCaller,
+        gate::SignedHead,
+        hint, log,
+        stages::{Granted, Undecided},
+    },
     store::DedupStore,
     util::timer::Alarm,
 };
@@ -39,38 +40,41 @@ pin_project! {
     /// # Panics
     ///
     /// When it has to wait outside of a Tokio runtime with its timer enabled.
-    pub struct ResponseFuture<B, D, H: 'static, E: 'static> {
+    pub struct ResponseFuture<B, D, H: 'static, E: 'static, P: Product = DefaultProduct> {
         #[pin]
-        phase: Phase<B, D, H, E>,
+        phase: Phase<B, D, H, E, P>,
     }
 }
 
 pin_project! {
     #[project = PhaseProject]
-    enum Phase<B, D, H: 'static, E: 'static> {
+    #[project_replace = PhaseOwn]
+    enum Phase<B, D, H: 'static, E: 'static, P: Product> {
         /// Nothing is claimed, and nothing is boxed.
         Reading {
             #[pin]
             body: ReadBody<B>,
-            proof: Proof,
+            head: SignedHead,
             began: Instant,
             alarm: Alarm,
-            work: Option<Work<D, H, E>>,
+            work: Option<Work<D, H, E, P>>,
         },
-        /// Once the claim is granted, dropping it detaches it.
-        Running { handling: Detachable<Handled<H, E>>, alarm: Alarm },
+        /// Nothing is claimed. Every wait in it ends by the deadline.
+        Deciding { run: Undecided<Handled<H, E>> },
+        /// Outlives the peer and the deadline.
+        Handling { run: Granted<Handled<H, E>>, alarm: Alarm },
         Refused { rejection: Rejection },
         Over,
     }
 }
 
 /// What the rest of the way needs.
-pub(crate) struct Work<D, H, E> {
-    pub(crate) pipeline: Arc<Pipeline<D>>,
+pub(crate) struct Work<D, H, E, P: Product> {
+    pub(crate) line: Arc<Line<D, P>>,
     pub(crate) caller: BoxCaller<H, E>,
 }
 
-impl<B, D, H, E> ResponseFuture<B, D, H, E> {
+impl<B, D, H, E, P: Product> ResponseFuture<B, D, H, E, P> {
     pub(crate) fn refuse(
         rejection: Rejection,
         hint: impl FnOnce() -> Option<&'static str>,
@@ -79,14 +83,14 @@ impl<B, D, H, E> ResponseFuture<B, D, H, E> {
         Self { phase }
     }
 
-    pub(crate) fn read(work: Work<D, H, E>, proof: Proof, body: B, began: Instant) -> Self
+    pub(crate) fn read(work: Work<D, H, E, P>, head: SignedHead, body: B, began: Instant) -> Self
     where
         B: Body,
     {
         let phase = Phase::Reading {
-            body: ReadBody::new(body, work.pipeline.limits.body),
-            alarm: Alarm::at(began + work.pipeline.times.body),
-            proof,
+            body: ReadBody::new(body, work.line.body_limit),
+            alarm: Alarm::at(began + work.line.body_time),
+            head,
             began,
             work: Some(work),
         };
@@ -94,12 +98,13 @@ impl<B, D, H, E> ResponseFuture<B, D, H, E> {
     }
 }
 
-impl<B, D, H, E> Future for ResponseFuture<B, D, H, E>
+impl<B, D, H, E, P> Future for ResponseFuture<B, D, H, E, P>
 where
     B: Body,
     D: DedupStore,
     H: Send + 'static,
     E: Send + 'static,
+    P: Product,
 {
     type Output = Result<Response<ResponseBody<H>>, E>;
 
@@ -112,9 +117,14 @@ where
                     phase.set(next);
                     continue;
                 }
-                PhaseProject::Running { handling, alarm } => {
-                    ready!(poll_running(handling, alarm, cx))
-                }
+                PhaseProject::Deciding { run } => match ready!(run.poll(cx)) {
+                    Err(ended) => ended.reply,
+                    Ok(delivery) => {
+                        phase.as_mut().grant(delivery);
+                        continue;
+                    }
+                },
+                PhaseProject::Handling { run, alarm } => ready!(poll_handling(run, alarm, cx)),
                 PhaseProject::Refused { rejection } => Ok(reply::refused(*rejection)),
                 PhaseProject::Over => return Poll::Pending,
             };
@@ -124,44 +134,42 @@ where
     }
 }
 
-/// (confirm) -> claim -> inner service -> commit | release -> reply
-fn poll_running<H, E>(
-    handling: &mut Detachable<Handled<H, E>>,
+/// inner service -> commit | release -> reply
+fn poll_handling<H, E>(
+    run: &mut Granted<Handled<H, E>>,
     alarm: &mut Alarm,
     cx: &mut Context<'_>,
 ) -> Poll<Result<Response<ResponseBody<H>>, E>> {
     // The handler first: an answer that is there at the deadline is the answer.
-    if let Poll::Ready(handled) = handling.poll(cx) {
+    if let Poll::Ready(handled) = run.poll(cx) {
         return Poll::Ready(handled.reply);
     }
     ready!(alarm.poll(cx));
-    let rejection = match handling.is_granted() {
-        true => Rejection::StillRunning,
-        false => Rejection::StillInFlight,
-    };
-    log::answered(handling.arrival(), Answer::Refused(rejection));
+    let rejection = Rejection::StillRunning;
+    log::answered(run.delivery().subject(), Answer::Refused(rejection));
     Poll::Ready(Ok(reply::refused(rejection)))
 }
 
-impl<B, D, H, E> Phase<B, D, H, E> {
+impl<B, D, H, E, P: Product> Phase<B, D, H, E, P> {
     fn refuse(rejection: Rejection, hint: impl FnOnce() -> Option<&'static str>) -> Self {
         log::refused(rejection, hint);
         Self::Refused { rejection }
     }
 }
 
-impl<B, D, H, E> Phase<B, D, H, E>
+impl<B, D, H, E, P> Phase<B, D, H, E, P>
 where
     B: Body,
     D: DedupStore,
     H: Send + 'static,
     E: Send + 'static,
+    P: Product,
 {
     /// body -> event -> signature
     fn poll_reading(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self> {
         let PhaseProject::Reading {
             body,
-            proof,
+            head,
             began,
             alarm,
             work,
@@ -183,25 +191,32 @@ where
             Ok(body) => body,
             Err(why) => return Poll::Ready(Self::refuse(why, || hint::of_reading(why))),
         };
-        let credentials = &work.pipeline.gate.credentials;
-        Poll::Ready(match work.pipeline.verify(proof, &body, *began) {
-            Ok(arrival) => Self::run(work, Arc::new(arrival), body),
-            Err(why) => Self::refuse(why, || hint::of_body(why, &body, credentials, proof)),
+        let credentials = &work.line.gate.credentials;
+        Poll::Ready(match work.line.verifying.verify(head, &body, *began) {
+            Ok(arrival) => {
+                let Work { line, mut caller } = work;
+                if let Some(request) = caller.as_mut().request_mut() {
+                    *request.body_mut() = Full::new(body);
+                }
+                let run = line.run(arrival, caller);
+                Self::Deciding { run }
+            }
+            Err(why) => Self::refuse(why, || hint::of_body(why, &body, credentials, head)),
         })
     }
 
-    fn run(mut work: Work<D, H, E>, arrival: Arc<Arrival>, body: Bytes) -> Self {
-        if let Some(request) = work.caller.as_mut().request_mut() {
-            *request.body_mut() = Full::new(body);
+    /// The claim is held: from here on nothing is dropped.
+    fn grant(mut self: Pin<&mut Self>, delivery: Delivery) {
+        let over = self.as_mut().project_replace(Self::Over);
+        if let PhaseOwn::Deciding { run } = over {
+            let alarm = Alarm::at(delivery.deadline());
+            let run = run.granted(delivery);
+            self.set(Self::Handling { run, alarm });
         }
-        let alarm = Alarm::at(arrival.deadline);
-        let run = work.pipeline.run(Arc::clone(&arrival), work.caller);
-        let handling = Detachable::new(arrival, run);
-        Self::Running { handling, alarm }
     }
 }
 
-impl<B, D, H, E> fmt::Debug for ResponseFuture<B, D, H, E> {
+impl<B, D, H, E, P: Product> fmt::Debug for ResponseFuture<B, D, H, E, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }

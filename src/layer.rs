@@ -1,26 +1,21 @@
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use tower::Layer;
 
 use crate::{
-    config::{Clock, InvalidLimits, InvalidTimes, Limits, SystemClock, Times},
+    config::{Clock, InvalidLimits, InvalidTimes, Limits, Times},
     confirm::{Confirm, Unconfirmed},
-    delivery::slot::Namespace,
-    delivery::{Conflict, ConflictHook},
-    event::{CallbackKind, VoiceEvent},
-    process::confirmer::Confirmer,
+    delivery::{Conflict, ConflictHook, Namespace},
     process::drain::Drain,
-    process::twins::Twins,
-    process::variants::Variants,
-    request::gate::{Credentials, Gate},
-    request::pipeline::Pipeline,
+    product::{CallbackKind, DefaultProduct, Product},
+    request::{Line, Settings, gate::Credentials},
     service::SunoCallbackService,
     signature::{KeyRing, SigningKey, UrlSecret},
     store::DedupStore,
     watch::{InvalidPace, Pace, Watchlist},
 };
 
-/// Hands each voice event to the inner service once; see [the crate](crate).
+/// Hands each event of a product to the inner service once; see [the crate](crate).
 ///
 /// Every service that one layer makes shares its table of running events and its [`Drain`].
 ///
@@ -39,14 +34,15 @@ use crate::{
 /// # let _ = layer;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
-pub struct SunoCallbackLayer<D> {
-    /// Ready to be shared: axum may apply a layer to every request.
-    pipeline: Arc<Pipeline<D>>,
+pub struct SunoCallbackLayer<D, P: Product = DefaultProduct> {
+    settings: Settings<D, P>,
+    /// Built from them, and ready to be shared: axum may apply a layer to every request.
+    line: Arc<Line<D, P>>,
 }
 
 impl<D: DedupStore> SunoCallbackLayer<D> {
     /// For a provider that signs: kie.ai, once its webhook key is enabled in the account settings.
+    /// It receives voices; see [`receives`](Self::receives) for other products.
     pub fn new(key: SigningKey, store: D) -> Self {
         Self::with(Credentials::Signed(KeyRing::new(key)), store)
     }
@@ -60,31 +56,56 @@ impl<D: DedupStore> SunoCallbackLayer<D> {
     }
 
     fn with(credentials: Credentials, store: D) -> Self {
-        let (times, limits, kind) = (Times::default(), Limits::default(), CallbackKind::default());
-        store.set_operation_timeout(times.store_operation);
-        let pipeline = Pipeline {
-            gate: Gate {
-                credentials,
-                tolerance: times.tolerance,
-                clock: Arc::new(SystemClock),
-            },
-            kind,
-            namespace: Namespace::new("", kind),
-            store: Arc::new(store),
-            times,
-            twins: Arc::new(Twins::new(limits.clone())),
-            variants: Arc::new(Variants::new()),
-            limits,
-            drain: Drain::new(),
-            confirmer: None,
-            confirm_phrases: false,
-            unconfirmed: Unconfirmed::default(),
-            on_unconfirmed: None,
-            on_conflict: None,
-        };
-        Self {
-            pipeline: Arc::new(pipeline),
-        }
+        Self::of(Settings::new(credentials, store, DefaultProduct::default()))
+    }
+
+    /// Which callback this route receives. Default [`CallbackKind::Generate`].
+    pub fn kind(self, kind: CallbackKind) -> Self {
+        self.with_change(|it| {
+            it.product = it.product.of_kind(kind);
+            it.namespace = it.namespace.of_product(it.product.name());
+        })
+    }
+
+    /// Asks also before a ready phrase of [`CallbackKind::Generate`] is handed over, where it is
+    /// progress. It costs the phrase some of its short life.
+    pub fn confirm_phrases(self) -> Self {
+        self.with_change(|it| it.product = it.product.confirming_phrases())
+    }
+}
+
+impl<D: DedupStore, P: Product> SunoCallbackLayer<D, P> {
+    /// Receives another product's callbacks: no field of theirs says which it is, so the route does.
+    /// The handler then gets that product's event.
+    ///
+    /// # Panics
+    ///
+    /// After [`confirm`](Self::confirm), [`on_unconfirmed`](Self::on_unconfirmed) or
+    /// [`on_conflict`](Self::on_conflict), which speak of the events of the product before: say the
+    /// product first.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use suno_callback::product::Voice;
+    /// use suno_callback::{MemoryStore, SigningKey, SunoCallbackLayer};
+    ///
+    /// let key = SigningKey::new("the key of the settings page")?;
+    /// let phrases = SunoCallbackLayer::new(key, MemoryStore::default()).receives(Voice::validate());
+    /// # let _ = phrases;
+    /// # Ok::<(), suno_callback::InvalidKey>(())
+    /// ```
+    pub fn receives<Q: Product>(self, product: Q) -> SunoCallbackLayer<D, Q> {
+        assert!(
+            !self.settings.speaks_of_events(),
+            "`receives` comes before `confirm`, `on_unconfirmed` and `on_conflict`",
+        );
+        SunoCallbackLayer::of(self.settings.of_product(product))
+    }
+
+    fn of(settings: Settings<D, P>) -> Self {
+        let line = Arc::new(settings.line());
+        Self { settings, line }
     }
 
     /// Changes how long everything may take, and tells the store.
@@ -94,17 +115,11 @@ impl<D: DedupStore> SunoCallbackLayer<D> {
     /// [`InvalidTimes`] when the times do not go together; see [`Times::check`].
     pub fn times(self, times: Times) -> Result<Self, InvalidTimes> {
         times.check()?;
-        self.pipeline
-            .store
-            .set_operation_timeout(times.store_operation);
-        Ok(self.with_change(|it| {
-            it.gate.tolerance = times.tolerance;
-            it.times = times;
-        }))
+        let store = &self.settings.store;
+        store.set_operation_timeout(times.store_operation);
+        Ok(self.with_change(|it| it.times = times))
     }
-}
 
-impl<D> SunoCallbackLayer<D> {
     /// Accepts signatures of `key` too: while rotating, the old one beside the new one. Nothing
     /// happens for a layer that is [`unsigned`](Self::unsigned).
     ///
@@ -112,24 +127,17 @@ impl<D> SunoCallbackLayer<D> {
     /// signed with the old key.
     pub fn also_accept(self, key: SigningKey) -> Self {
         self.with_change(|it| {
-            if let Credentials::Signed(keys) = &mut it.gate.credentials {
+            if let Credentials::Signed(keys) = Arc::make_mut(&mut it.credentials) {
                 keys.push(key);
             }
-        })
-    }
-
-    /// Which callback this route receives. Default [`CallbackKind::Generate`].
-    pub fn kind(self, kind: CallbackKind) -> Self {
-        self.with_change(|it| {
-            it.namespace = it.namespace.of_kind(kind);
-            it.kind = kind;
         })
     }
 
     /// Separates the slots of this layer from those of another handler on the same store. Default:
     /// the empty namespace.
     pub fn namespace(self, namespace: impl AsRef<str>) -> Self {
-        self.with_change(|it| it.namespace = Namespace::new(namespace.as_ref(), it.kind))
+        let name = namespace.as_ref();
+        self.with_change(|it| it.namespace = Namespace::new(name, it.product.name()))
     }
 
     /// Changes how much of everything there may be.
@@ -142,17 +150,12 @@ impl<D> SunoCallbackLayer<D> {
     /// [`InvalidLimits`] when a limit would shut out what is genuine; see [`Limits::check`].
     pub fn limits(self, limits: Limits) -> Result<Self, InvalidLimits> {
         limits.check()?;
-        Ok(self.with_change(|it| {
-            it.twins = Arc::new(Twins::new(limits.clone()));
-            let confirmer = it.confirmer.take();
-            it.confirmer = confirmer.map(|it| Arc::new(it.limited(&limits)));
-            it.limits = limits;
-        }))
+        Ok(self.with_change(|it| it.set_limits(limits)))
     }
 
     /// Compares signatures with another clock than the system's: for tests.
     pub fn clock(self, clock: impl Clock) -> Self {
-        self.with_change(|it| it.gate.clock = Arc::new(clock))
+        self.with_change(|it| it.clock = Arc::new(clock))
     }
 
     /// Asks the provider before an outcome is handed over: a success, a failure, and what
@@ -179,17 +182,8 @@ impl<D> SunoCallbackLayer<D> {
     /// # demo().unwrap();
     /// # }
     /// ```
-    pub fn confirm(self, confirm: impl Confirm) -> Self {
-        self.with_change(|it| {
-            let confirmer = Confirmer::new(confirm, &it.limits);
-            it.confirmer = Some(Arc::new(confirmer));
-        })
-    }
-
-    /// Asks also before a ready phrase of [`CallbackKind::Generate`] is handed over, where it is
-    /// progress. It costs the phrase some of its short life.
-    pub fn confirm_phrases(self) -> Self {
-        self.with_change(|it| it.confirm_phrases = true)
+    pub fn confirm(self, confirm: impl Confirm<P>) -> Self {
+        self.with_change(|it| it.set_confirm(Arc::new(confirm)))
     }
 
     /// What happens to an event that could not be confirmed in time. Default:
@@ -200,36 +194,33 @@ impl<D> SunoCallbackLayer<D> {
         self.with_change(|it| it.unconfirmed = unconfirmed)
     }
 
-    /// How the layer asks on about what it keeps, and how much it keeps; after
-    /// [`confirm`](Self::confirm), without which nothing is kept. Default: [`Pace::default`].
+    /// How the layer asks on about what it keeps, and how much it keeps.
+    /// Without a [`confirm`](Self::confirm) nothing is kept. Default: [`Pace::default`].
     ///
     /// # Errors
     ///
     /// [`InvalidPace`] when the pace breaks a promise; see [`Pace::check`].
     pub fn keeping(self, pace: Pace) -> Result<Self, InvalidPace> {
         let kept = Watchlist::new(pace)?;
-        Ok(self.with_change(|it| {
-            let confirmer = it.confirmer.take();
-            it.confirmer = confirmer.map(|confirmer| Arc::new(confirmer.keeping(kept, &it.limits)));
-        }))
+        Ok(self.with_change(|it| it.kept = kept))
     }
 
     /// Calls `hook` with every claim that could not be confirmed in time, whatever then happens to
     /// it: for metrics, or to have the task watched elsewhere too. Must be quick; a panic in it is
     /// caught.
-    pub fn on_unconfirmed(self, hook: impl Fn(&VoiceEvent) + Send + Sync + 'static) -> Self {
+    pub fn on_unconfirmed(self, hook: impl Fn(&P::Event) + Send + Sync + 'static) -> Self {
         self.with_change(|it| it.on_unconfirmed = Some(Arc::new(hook)))
     }
 
-    /// Calls `hook` when a task succeeds a second time with another voice, or when the provider's
+    /// Calls `hook` when a task succeeds a second time with another result, or when the provider's
     /// record contradicts what was handed over, instead of logging it as an error. Must be quick; a panic in it is caught.
-    pub fn on_conflict(self, hook: impl Fn(&Conflict) + Send + Sync + 'static) -> Self {
+    pub fn on_conflict(self, hook: impl Fn(&Conflict<P::Event>) + Send + Sync + 'static) -> Self {
         self.with_change(|it| it.on_conflict = Some(ConflictHook(Arc::new(hook))))
     }
 
     /// The handle that ends this layer's work in order.
     pub fn drain(&self) -> Drain {
-        self.pipeline.drain.clone()
+        self.settings.drain.clone()
     }
 
     /// Ends with another layer's work: for the layers of one application, which have one shutdown.
@@ -249,30 +240,40 @@ impl<D> SunoCallbackLayer<D> {
 
     /// The store.
     pub fn store(&self) -> &D {
-        &self.pipeline.store
+        &self.settings.store
     }
 
-    fn with_change(mut self, change: impl FnOnce(&mut Pipeline<D>)) -> Self {
-        change(Arc::make_mut(&mut self.pipeline));
-        self
+    fn with_change(mut self, change: impl FnOnce(&mut Settings<D, P>)) -> Self {
+        change(&mut self.settings);
+        Self::of(self.settings)
     }
 }
 
-impl<S, D> Layer<S> for SunoCallbackLayer<D> {
-    type Service = SunoCallbackService<S, D>;
+impl<S, D, P: Product> Layer<S> for SunoCallbackLayer<D, P> {
+    type Service = SunoCallbackService<S, D, P>;
 
     fn layer(&self, inner: S) -> Self::Service {
         SunoCallbackService {
             inner,
-            pipeline: Arc::clone(&self.pipeline),
+            line: Arc::clone(&self.line),
         }
     }
 }
 
-impl<D> Clone for SunoCallbackLayer<D> {
+// Derived, it would ask the store to be `Clone`.
+impl<D, P: Product> Clone for SunoCallbackLayer<D, P> {
     fn clone(&self) -> Self {
         Self {
-            pipeline: Arc::clone(&self.pipeline),
+            settings: self.settings.clone(),
+            line: Arc::clone(&self.line),
         }
+    }
+}
+
+impl<D, P: Product> fmt::Debug for SunoCallbackLayer<D, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SunoCallbackLayer")
+            .field(&self.line)
+            .finish()
     }
 }

@@ -22,6 +22,7 @@ mod extract;
 mod future;
 mod layer;
 mod process;
+pub mod product;
 pub mod reconcile;
 mod reply;
 mod request;
@@ -37,13 +38,14 @@ pub use self::{
     config::{Clock, InvalidLimits, InvalidTimes, Limits, SystemClock, Times},
     confirm::{Confirm, Confirmation, Unconfirmed},
     delivery::{Conflict, Delivery, Trust, Via},
-    event::{
-        CallbackKind, Failure, Inconsistency, InvalidEvent, InvalidTaskId, TaskId, VoiceEvent,
-        VoiceId, VoiceOutcome, VoiceStatus,
-    },
+    event::{InvalidEvent, InvalidTaskId, TaskId},
     future::ResponseFuture,
     layer::SunoCallbackLayer,
     process::drain::{Drain, Drained},
+    product::{
+        CallbackKind, Failure, Inconsistency, Product, VoiceEvent, VoiceId, VoiceOutcome,
+        VoiceStatus,
+    },
     reconcile::Reconciler,
     reply::{Disposition, Rejection, ResponseBody},
     service::SunoCallbackService,
@@ -54,6 +56,6 @@ pub use self::{
 };
 
 #[cfg(feature = "client")]
-pub use self::client::VoiceClient;
+pub use self::client::{SunoClient, VoiceClient};
 #[cfg(feature = "axum")]
 pub use self::extract::LayerMissing;

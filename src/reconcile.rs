@@ -26,7 +26,8 @@ use tower::Service;
 
 use crate::{
     confirm::Confirm,
-    event::{TaskId, VoiceEvent},
+    event::TaskId,
+    product::{DefaultProduct, Event, Product},
     service::SunoCallbackService,
     store::DedupStore,
     util::timer::either,
@@ -85,15 +86,15 @@ use crate::{
 /// # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(demo()).unwrap();
 /// # }
 /// ```
-pub struct Reconciler<C, S, D> {
+pub struct Reconciler<C, S, D, P: Product = DefaultProduct> {
     confirm: C,
-    service: SunoCallbackService<S, D>,
-    watchlist: Watchlist,
+    service: SunoCallbackService<S, D, P>,
+    watchlist: Watchlist<P::Event>,
 }
 
-impl<C, S, D> Reconciler<C, S, D> {
+impl<C, S, D, P: Product> Reconciler<C, S, D, P> {
     /// For the service that is mounted, with a list of its own at the default pace.
-    pub fn new(confirm: C, service: SunoCallbackService<S, D>) -> Self {
+    pub fn new(confirm: C, service: SunoCallbackService<S, D, P>) -> Self {
         Self {
             confirm,
             service,
@@ -103,25 +104,26 @@ impl<C, S, D> Reconciler<C, S, D> {
 
     /// Watches this list instead: one at another pace, or one that hooks already hold. A list
     /// belongs to one reconciler.
-    pub fn watching(mut self, watchlist: Watchlist) -> Self {
+    pub fn watching(mut self, watchlist: Watchlist<P::Event>) -> Self {
         self.watchlist = watchlist;
         self
     }
 
     /// The list, to put tasks on.
-    pub fn watchlist(&self) -> Watchlist {
+    pub fn watchlist(&self) -> Watchlist<P::Event> {
         self.watchlist.clone()
     }
 
     /// Watches a task; see [`Watchlist::watch`].
-    pub fn watch(&self, task: &TaskId) -> Watch {
+    pub fn watch(&self, task: &TaskId) -> Watch<P::Event> {
         self.watchlist.watch(task)
     }
 }
 
-impl<C, S, D, H> Reconciler<C, S, D>
+impl<C, S, D, H, P> Reconciler<C, S, D, P>
 where
-    C: Confirm,
+    C: Confirm<P>,
+    P: Product,
     S: Service<Request<Full<Bytes>>, Response = Response<H>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
@@ -142,14 +144,15 @@ where
             return;
         };
         let stopping = Stopping(list.clone());
-        let drain = self.service.pipeline.drain.clone();
+        let drain = self.service.line.drain.clone();
         let source = Source {
             confirm: Arc::new(self.confirm),
-            kind: self.service.pipeline.kind,
+            product: self.service.line.verifying.product.clone(),
         };
         let service = self.service;
-        let deliver =
-            move || -> Option<Box<dyn HandOver>> { Some(Box::new(Mounted(service.clone()))) };
+        let deliver = move || -> Option<Box<dyn HandOver<P::Event>>> {
+            Some(Box::new(Mounted(service.clone())))
+        };
         let mut polls = JoinSet::new();
         {
             let asking = pin!(source.ask(&list, driving, deliver, &mut polls));
@@ -161,31 +164,32 @@ where
 }
 
 /// The way to the handler of the mounted service.
-struct Mounted<S, D>(SunoCallbackService<S, D>);
+struct Mounted<S, D, P: Product>(SunoCallbackService<S, D, P>);
 
-impl<S, D, H> HandOver for Mounted<S, D>
+impl<S, D, H, P> HandOver<P::Event> for Mounted<S, D, P>
 where
+    P: Product,
     S: Service<Request<Full<Bytes>>, Response = Response<H>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
     D: DedupStore,
     H: Send + 'static,
 {
-    fn hand_over(&mut self, record: VoiceEvent) -> Handing {
+    fn hand_over(&mut self, record: P::Event) -> Handing {
         Box::pin(self.0.clone().hand_over(record))
     }
 }
 
 /// Stops the list when it is dropped.
-struct Stopping(Watchlist);
+struct Stopping<E: Event>(Watchlist<E>);
 
-impl Drop for Stopping {
+impl<E: Event> Drop for Stopping<E> {
     fn drop(&mut self) {
         self.0.stop();
     }
 }
 
-impl<C, S, D> fmt::Debug for Reconciler<C, S, D> {
+impl<C, S, D, P: Product> fmt::Debug for Reconciler<C, S, D, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Reconciler")
             .field("watchlist", &self.watchlist)

@@ -1,24 +1,24 @@
 use std::{
-    future::poll_fn,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, header::CONTENT_TYPE};
+use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
 use tokio::time::Instant;
 use tower::Service;
 
 use crate::{
-    event::VoiceEvent,
     future::{ResponseFuture, Work},
+    product::{DefaultProduct, Product},
     reply::{Answer, Rejection, ResponseBody},
-    request::caller::{BoxCaller, Caller, HandlerRequest},
-    request::detach::Detachable,
-    request::hint,
-    request::pipeline::Pipeline,
+    request::{
+        Line,
+        caller::{Caller, polled},
+        hint,
+    },
     store::DedupStore,
 };
 
@@ -30,12 +30,12 @@ use crate::{
 /// gate -> body -> event -> signature -> (confirm) -> claim -> inner service -> commit | release -> reply
 /// ```
 #[derive(Debug)]
-pub struct SunoCallbackService<S, D> {
+pub struct SunoCallbackService<S, D, P: Product = DefaultProduct> {
     pub(crate) inner: S,
-    pub(crate) pipeline: Arc<Pipeline<D>>,
+    pub(crate) line: Arc<Line<D, P>>,
 }
 
-impl<S, D, B, H> Service<Request<B>> for SunoCallbackService<S, D>
+impl<S, D, B, H, P> Service<Request<B>> for SunoCallbackService<S, D, P>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<H>> + Clone + Send + 'static,
     S::Future: Send + 'static,
@@ -43,10 +43,11 @@ where
     D: DedupStore,
     B: Body,
     H: Send + 'static,
+    P: Product,
 {
     type Response = Response<ResponseBody<H>>;
     type Error = S::Error;
-    type Future = ResponseFuture<B, D, H, S::Error>;
+    type Future = ResponseFuture<B, D, H, S::Error, P>;
 
     /// Always ready: most requests need no handler, so only the one that holds the claim makes a
     /// clone of the inner service ready.
@@ -55,11 +56,11 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        if self.pipeline.drain.is_closed() {
+        if self.line.drain.is_closed() {
             return ResponseFuture::refuse(Rejection::ShuttingDown, || None);
         }
-        let proof = match self.pipeline.gate.check(&request) {
-            Ok(proof) => proof,
+        let signed = match self.line.gate.check(&request) {
+            Ok(signed) => signed,
             Err(rejection) => {
                 return ResponseFuture::refuse(rejection, || hint::of_head(rejection, &request));
             }
@@ -67,69 +68,34 @@ where
         let (head, body) = request.into_parts();
         let request = Request::from_parts(head, Full::default());
         let work = Work {
-            pipeline: Arc::clone(&self.pipeline),
+            line: Arc::clone(&self.line),
             caller: Caller::boxed(self.inner.clone(), request),
         };
-        ResponseFuture::read(work, proof, body, Instant::now())
+        ResponseFuture::read(work, signed, body, Instant::now())
     }
 }
 
-impl<S: Clone, D> Clone for SunoCallbackService<S, D> {
+impl<S: Clone, D, P: Product> Clone for SunoCallbackService<S, D, P> {
     fn clone(&self) -> Self {
         Self {
             inner: self.inner.clone(),
-            pipeline: Arc::clone(&self.pipeline),
+            line: Arc::clone(&self.line),
         }
     }
 }
 
-impl<S, D, H> SunoCallbackService<S, D>
+impl<S, D, H, P> SunoCallbackService<S, D, P>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<H>> + Clone + Send + 'static,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
     D: DedupStore,
     H: Send + 'static,
+    P: Product,
 {
-    /// Takes a record that a poll found to the handler; see [`Pipeline::hand_over`].
-    pub(crate) async fn hand_over(self, record: VoiceEvent) -> Answer {
+    /// Takes a record that a poll found to the handler; see [`Line::hand_over`].
+    pub(crate) async fn hand_over(self, record: P::Event) -> Answer {
         let caller = Caller::boxed(self.inner, polled(&record));
-        self.pipeline.hand_over(record, caller).await
+        self.line.hand_over(record, caller).await
     }
-}
-
-impl<D: DedupStore> Pipeline<D> {
-    /// Takes a record that a poll found the way of a callback, from the claim on. No deadline cuts
-    /// its handler; twins are waited for as long as a callback would.
-    ///
-    /// # Cancellation safety
-    ///
-    /// As for a [`ResponseFuture`]: once the handler runs, it runs to its end.
-    pub(crate) async fn hand_over<H, E>(
-        self: Arc<Self>,
-        record: VoiceEvent,
-        caller: BoxCaller<H, E>,
-    ) -> Answer
-    where
-        H: Send + 'static,
-        E: Send + 'static,
-    {
-        if self.drain.is_closed() {
-            return Answer::Refused(Rejection::ShuttingDown);
-        }
-        let arrival = Arc::new(self.polled(record));
-        let run = self.run(Arc::clone(&arrival), caller);
-        let mut handling = Detachable::new(arrival, run);
-        let handled = poll_fn(|cx| handling.poll(cx)).await;
-        handled.answer
-    }
-}
-
-/// What the handler sees of a poll.
-pub(crate) fn polled(record: &VoiceEvent) -> HandlerRequest {
-    let mut request = Request::new(Full::from(record.body().to_owned()));
-    *request.method_mut() = Method::POST;
-    let json = HeaderValue::from_static("application/json");
-    request.headers_mut().insert(CONTENT_TYPE, json);
-    request
 }

@@ -59,7 +59,7 @@ fn an_accepted_event_and_its_duplicate_cost_a_fixed_number_of_allocations() {
     let mut service = service();
     let fresh = |number| Callback::success(&format!("task-{number}"), "voice").request();
     assert_eq!(allocations(&mut service, fresh), 12);
-    assert_eq!(allocations(&mut service, fresh), 10, "duplicates");
+    assert_eq!(allocations(&mut service, fresh), 9, "duplicates");
 }
 
 #[test]

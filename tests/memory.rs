@@ -342,7 +342,7 @@ fn a_watch_and_what_a_layer_keeps_take_what_the_documentation_says() {
     let _turn = alone();
     let kept = bytes_for_each(Unconfirmed::Keep);
     let before = MEMORY.current_usage();
-    let list = Watchlist::default();
+    let list: Watchlist = Watchlist::default();
     for n in 0..TASKS {
         let task = TaskId::new(format!("{n:032}")).unwrap();
         paused().block_on(async { drop(list.watch(&task)) });

@@ -7,7 +7,10 @@ use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 use serde_json::Value;
 
 use super::error::ClientError;
-use crate::event::{CallbackKind, InvalidEvent, TaskId, VoiceEvent, repaired};
+use crate::{
+    event::{InvalidEvent, TaskId, repaired},
+    product::Product,
+};
 
 /// A body whose envelope says 200.
 pub(super) struct Answer {
@@ -33,18 +36,18 @@ impl Answer {
     }
 
     /// The record of `task`; `None` where there is none yet.
-    pub(super) fn record(
+    pub(super) fn record<P: Product>(
         self,
-        kind: CallbackKind,
+        product: &P,
         task: &TaskId,
-    ) -> Result<Option<VoiceEvent>, ClientError> {
+    ) -> Result<Option<P::Event>, ClientError> {
         if self.data.is_null() {
             return Ok(None);
         }
         if !self.data.is_object() {
             return Err(ClientError::Unreadable);
         }
-        match VoiceEvent::from_record(kind, task, &self.body) {
+        match product.parse_record(task, &self.body) {
             Ok(record) => Ok(Some(record)),
             Err(InvalidEvent::TaskIdsDiffer) => Err(ClientError::WrongTask),
             Err(_) => Err(ClientError::Unreadable),

@@ -32,9 +32,11 @@ pub enum ClientError {
     Server(u16),
     /// Any other number, of the HTTP status or in the body.
     Unexpected(i64),
+    /// The product names no endpoint for its records: nothing was sent.
+    NoRecords,
     /// The answer is not the documented JSON.
     Unreadable,
-    /// The answer is larger than [`VoiceClient::MAX_ANSWER`](super::VoiceClient::MAX_ANSWER).
+    /// The answer is larger than [`SunoClient::MAX_ANSWER`](super::SunoClient::MAX_ANSWER).
     TooLarge,
     /// The record is about another task than the one that was asked about.
     WrongTask,
@@ -59,6 +61,7 @@ impl ClientError {
             Self::Maintenance => "maintenance",
             Self::Server(_) => "server",
             Self::Unexpected(_) => "unexpected",
+            Self::NoRecords => "no_records",
             Self::Unreadable => "unreadable",
             Self::TooLarge => "too_large",
             Self::WrongTask => "wrong_task",
@@ -101,6 +104,7 @@ impl fmt::Display for ClientError {
             Self::Maintenance => f.write_str("the provider is under maintenance"),
             Self::Server(status) => write!(f, "the provider failed with {status}"),
             Self::Unexpected(code) => write!(f, "the provider answered with {code}"),
+            Self::NoRecords => f.write_str("the product has no endpoint for records"),
             Self::Unreadable => f.write_str("the provider's answer cannot be read"),
             Self::TooLarge => f.write_str("the provider's answer is too large"),
             Self::WrongTask => f.write_str("the provider's record is about another task"),

@@ -6,12 +6,12 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 
-use super::{ApiKey, ClientError, VoiceClient};
+use super::{ApiKey, ClientError, SunoClient};
 
 /// The ready-made HTTP client: hyper with rustls and Mozilla's roots, HTTP/1.1 and HTTP/2, pooled.
 pub type HttpsClient = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
 
-impl VoiceClient<HttpsClient> {
+impl SunoClient<HttpsClient> {
     /// A client of its own. `http://` works too: for tests and for proxies on this machine.
     ///
     /// # Errors
@@ -21,10 +21,10 @@ impl VoiceClient<HttpsClient> {
     /// # Example
     ///
     /// ```
-    /// use suno_callback::client::{ApiKey, SUNOAPI_ORG, VoiceClient};
+    /// use suno_callback::client::{ApiKey, SUNOAPI_ORG, SunoClient};
     ///
     /// # fn demo() -> Result<(), Box<dyn std::error::Error>> {
-    /// let client = VoiceClient::https(ApiKey::new("key")?)?.base_url(SUNOAPI_ORG)?;
+    /// let client = SunoClient::https(ApiKey::new("key")?)?.base_url(SUNOAPI_ORG)?;
     /// # Ok(()) }
     /// # demo().unwrap();
     /// ```

@@ -15,9 +15,9 @@ use std::{fmt, ops::RangeInclusive};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The largest body, in bytes. Default 16 KiB, at most 64 MiB; a real callback has 200 to 500
-    /// bytes.
-    pub body: usize,
+    /// The largest body, in bytes, at most 64 MiB. Default `None`: what the product says, see
+    /// [`body_limit`](crate::product::Product::body_limit).
+    pub body: Option<usize>,
     /// How many requests may wait for the same event, and how many for the provider's word on the
     /// same task, where a [`Confirm`](crate::Confirm) is set. Default 64, at least 1.
     pub waiters_per_slot: usize,
@@ -42,7 +42,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            body: 16 * 1024,
+            body: None,
             waiters_per_slot: 64,
             waiters: 4096,
             events_per_task: 16,
@@ -60,7 +60,7 @@ impl Limits {
     /// [`InvalidLimits`] with the limit, its value, and what to give it.
     pub fn check(&self) -> Result<(), InvalidLimits> {
         let bounds = [
-            ("body", self.body, 1..=64 << 20),
+            ("body", self.body.unwrap_or(1), 1..=64 << 20),
             ("waiters_per_slot", self.waiters_per_slot, 1..=usize::MAX),
             ("waiters", self.waiters, 1..=usize::MAX),
             ("events_per_task", self.events_per_task, 1..=1024),

@@ -1,27 +1,25 @@
 use std::{future::Future, pin::Pin};
 
-use crate::{
-    confirm::{Confirm, Confirmation},
-    event::{CallbackKind, TaskId, VoiceEvent},
-};
+use super::{Confirm, Confirmation};
+use crate::{event::TaskId, product::Product};
 
 type Asking<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The twin of [`Confirm`] that can be a trait object.
-pub(crate) trait ErasedConfirm: Send + Sync {
-    fn confirm_erased<'a>(&'a self, claimed: &'a VoiceEvent) -> Asking<'a, Confirmation>;
+pub(crate) trait ErasedConfirm<P: Product>: Send + Sync {
+    fn confirm_erased<'a>(&'a self, claimed: &'a P::Event) -> Asking<'a, Confirmation<P::Event>>;
 
     fn turn_erased(&self) -> Asking<'_, ()>;
 
     fn look_up_erased<'a>(
         &'a self,
-        kind: CallbackKind,
+        product: &'a P,
         task: &'a TaskId,
-    ) -> Asking<'a, Confirmation>;
+    ) -> Asking<'a, Confirmation<P::Event>>;
 }
 
-impl<C: Confirm> ErasedConfirm for C {
-    fn confirm_erased<'a>(&'a self, claimed: &'a VoiceEvent) -> Asking<'a, Confirmation> {
+impl<P: Product, C: Confirm<P>> ErasedConfirm<P> for C {
+    fn confirm_erased<'a>(&'a self, claimed: &'a P::Event) -> Asking<'a, Confirmation<P::Event>> {
         Box::pin(self.confirm(claimed))
     }
 
@@ -31,9 +29,9 @@ impl<C: Confirm> ErasedConfirm for C {
 
     fn look_up_erased<'a>(
         &'a self,
-        kind: CallbackKind,
+        product: &'a P,
         task: &'a TaskId,
-    ) -> Asking<'a, Confirmation> {
-        Box::pin(self.look_up(kind, task))
+    ) -> Asking<'a, Confirmation<P::Event>> {
+        Box::pin(self.look_up(product, task))
     }
 }

@@ -1,4 +1,4 @@
-//! Asks the provider what is true before an outcome is handed over.
+//! What the provider says about a task when it is asked: [`Confirm`].
 
 mod erased;
 
@@ -6,7 +6,10 @@ pub(crate) use self::erased::ErasedConfirm;
 
 use std::{future::Future, sync::Arc};
 
-use crate::event::{CallbackKind, TaskId, VoiceEvent};
+use crate::{
+    event::TaskId,
+    product::{DefaultEvent, DefaultProduct, Product},
+};
 
 /// Says what is true, given what a callback claims.
 ///
@@ -55,10 +58,10 @@ use crate::event::{CallbackKind, TaskId, VoiceEvent};
 /// }
 /// # let _ = CallbackKind::Generate;
 /// ```
-pub trait Confirm: Send + Sync + 'static {
+pub trait Confirm<P: Product = DefaultProduct>: Send + Sync + 'static {
     /// Asks once. The layer bounds the time, repeats a [`Confirmation::Pending`] each second and a
     /// [`Confirmation::Unavailable`] once, and does the sharing.
-    fn confirm(&self, claimed: &VoiceEvent) -> impl Future<Output = Confirmation> + Send;
+    fn confirm(&self, claimed: &P::Event) -> impl Future<Output = Confirmation<P::Event>> + Send;
 
     /// Completes when a task may be asked about that no callback waits for; [`Confirm::look_up`]
     /// follows at once. At which task it looks is decided only then. By default it may be at any
@@ -73,10 +76,10 @@ pub trait Confirm: Send + Sync + 'static {
     /// By default it confirms an event that claims nothing.
     fn look_up(
         &self,
-        kind: CallbackKind,
+        product: &P,
         task: &TaskId,
-    ) -> impl Future<Output = Confirmation> + Send {
-        let claimed = about(kind, task);
+    ) -> impl Future<Output = Confirmation<P::Event>> + Send {
+        let claimed = product.parse_record(task, "{}").ok();
         async move {
             match claimed {
                 Some(claimed) => self.confirm(&claimed).await,
@@ -86,17 +89,12 @@ pub trait Confirm: Send + Sync + 'static {
     }
 }
 
-/// An event that claims nothing about its task.
-fn about(kind: CallbackKind, task: &TaskId) -> Option<VoiceEvent> {
-    VoiceEvent::from_record(kind, task, "{}").ok()
-}
-
 /// What a [`Confirm`] found out.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Confirmation {
+pub enum Confirmation<E = DefaultEvent> {
     /// This is what the provider's record says, whatever the callback claimed.
-    Confirmed(VoiceEvent),
+    Confirmed(E),
     /// The provider does not know yet.
     Pending,
     /// The provider could not be asked.
@@ -118,4 +116,4 @@ pub enum Unconfirmed {
 }
 
 /// Called with a claim that could not be confirmed.
-pub(crate) type UnconfirmedHook = Arc<dyn Fn(&VoiceEvent) + Send + Sync>;
+pub(crate) type UnconfirmedHook<E> = Arc<dyn Fn(&E) + Send + Sync>;

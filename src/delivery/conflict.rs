@@ -1,22 +1,23 @@
 use std::{fmt, sync::Arc};
 
+use super::Trust;
 use crate::{
-    delivery::Trust,
-    event::{TaskId, VoiceEvent, VoiceId},
+    event::TaskId,
+    product::{DefaultEvent, Event},
 };
 
-/// A success that names another voice than the one that its task already succeeded with, or a
+/// A success that names another result than the one that its task already succeeded with, or a
 /// record, found by a poll, that contradicts what was handed over.
 ///
 /// The body is not signed, so one of the two may be forged. The first stands; this one is answered
 /// with 200 and reported, because nobody but the application can decide.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Conflict {
+pub struct Conflict<E = DefaultEvent> {
     /// What arrived and was not handed to the handler. Where a [`Confirm`](crate::Confirm) is set
     /// and answers, it is what the provider's record says, and then the event that was handled is
     /// the wrong one; the record may even deny that the task succeeded at all.
-    pub event: VoiceEvent,
+    pub event: E,
     /// Whether it came under the very header pair of the success that stands: a strong sign of a
     /// forgery. `None` where nothing is signed.
     pub same_header_pair: Option<bool>,
@@ -24,23 +25,25 @@ pub struct Conflict {
     pub first_trust: Trust,
 }
 
-impl Conflict {
+impl<E: Event> Conflict<E> {
     /// The task.
     pub fn task_id(&self) -> &TaskId {
         self.event.task_id()
     }
-
-    /// The voice that arrived second.
-    pub fn voice_id(&self) -> Option<&VoiceId> {
-        self.event.voice_id()
-    }
 }
 
 /// The application's own report of a conflict.
-#[derive(Clone)]
-pub(crate) struct ConflictHook(pub(crate) Arc<dyn Fn(&Conflict) + Send + Sync>);
+pub(crate) struct ConflictHook<E>(pub(crate) Arc<Hook<E>>);
 
-impl fmt::Debug for ConflictHook {
+type Hook<E> = dyn Fn(&Conflict<E>) + Send + Sync;
+
+impl<E> Clone for ConflictHook<E> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<E> fmt::Debug for ConflictHook<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("ConflictHook")
     }

@@ -5,44 +5,48 @@ use std::{
     time::Duration,
 };
 
-use crate::{delivery::arrival::Arrival, util::timer::by};
 use tokio::{sync::Notify, time::Instant};
+
+use crate::util::timer::by;
 
 /// Until when a claim is surely ours. It counts from when the store was last asked, because that is
 /// the earliest at which it can have begun to count.
 pub(crate) struct Lease {
-    /// In nanoseconds after the arrival began.
+    began: Instant,
+    /// In nanoseconds after that.
     until: AtomicU64,
     /// The last renewal was not answered.
-    pub(crate) is_failing: AtomicBool,
+    is_failing: AtomicBool,
     /// The store said that somebody else holds the slot.
     is_lost: AtomicBool,
     lost: Notify,
 }
 
 impl Lease {
-    /// The lease of an event that nobody holds.
-    pub(crate) const fn none() -> Self {
-        Self {
+    /// A lease that was asked for after `began`, and ends `until`.
+    pub(crate) fn new(began: Instant, until: Instant) -> Self {
+        let lease = Self {
+            began,
             until: AtomicU64::new(0),
             is_failing: AtomicBool::new(false),
             is_lost: AtomicBool::new(false),
             lost: Notify::const_new(),
-        }
-    }
-
-    /// A lease that ends `until` after the arrival began.
-    pub(crate) fn ending(until: Duration) -> Self {
-        let lease = Self::none();
+        };
         lease.renew(until);
         lease
     }
 
-    pub(crate) fn renew(&self, until: Duration) {
+    pub(crate) fn renew(&self, until: Instant) {
+        let until = until.saturating_duration_since(self.began);
         let nanos = u64::try_from(until.as_nanos()).unwrap_or(u64::MAX);
         // Tries that run side by side may be answered in any order.
         self.until.fetch_max(nanos, Relaxed);
         self.is_failing.store(false, Relaxed);
+    }
+
+    /// A renewal was not answered.
+    pub(crate) fn fail(&self) {
+        self.is_failing.store(true, Relaxed);
     }
 
     /// Whether the store is away, as far as renewals know.
@@ -50,32 +54,29 @@ impl Lease {
         self.is_failing.load(Relaxed)
     }
 
+    /// Somebody else holds the slot.
     pub(crate) fn lose(&self) {
         self.is_lost.store(true, Relaxed);
         self.lost.notify_waiters();
     }
-}
 
-impl Arrival {
-    /// When the lease of the granted claim ends; `None` when it was lost.
-    pub(crate) fn leased_until(&self) -> Option<Instant> {
-        let lease = &self.granted().lease;
-        let until = Duration::from_nanos(lease.until.load(Relaxed));
-        (!lease.is_lost.load(Relaxed)).then(|| self.began + until)
+    /// When it ends; `None` when it was lost.
+    pub(crate) fn until(&self) -> Option<Instant> {
+        let until = Duration::from_nanos(self.until.load(Relaxed));
+        (!self.is_lost.load(Relaxed)).then(|| self.began + until)
     }
 
-    /// Whether the lease lives, as far as this process can know.
-    pub(crate) fn is_leased(&self) -> bool {
-        self.leased_until()
-            .is_some_and(|until| Instant::now() < until)
+    /// Whether it lives, as far as this process can know.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.until().is_some_and(|until| Instant::now() < until)
     }
 
-    /// Completes when the lease no longer lives.
-    pub(crate) async fn lease_over(&self) {
+    /// Completes when it no longer lives.
+    pub(crate) async fn over(&self) {
         loop {
             // Made before the look, so that a loss between look and wait is not missed.
-            let lost = self.granted().lease.lost.notified();
-            match self.leased_until() {
+            let lost = self.lost.notified();
+            match self.until() {
                 Some(until) if Instant::now() < until => drop(by(until, lost).await),
                 _ => return,
             }

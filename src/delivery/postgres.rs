@@ -81,12 +81,7 @@ impl Delivery {
     /// # let _ = on_voice;
     /// ```
     pub async fn commit_in(&self, tx: &mut Transaction<'_, Postgres>) -> Result<(), CommitError> {
-        let ledger = self
-            .0
-            .granted()
-            .ledger
-            .as_ref()
-            .ok_or(CommitError::NoLedger)?;
+        let ledger = self.0.ledger.as_ref().ok_or(CommitError::NoLedger)?;
         commit_in(&ledger.0, tx, self).await
     }
 }

@@ -1,13 +1,14 @@
-//! Which slot an event belongs to, and what a done slot keeps.
+//! Which slot an event belongs to.
 //!
-//! One slot for the success of a task, one for its failure, one for each progress status, each
-//! ready phrase, each inconsistent and each unknown content. A success looks at no slot but its own, so nothing
-//! that came before can swallow it, not even a forged failure.
+//! One slot for the success of a task, one for its failure, one for each step on the way, and one for
+//! each content that contradicts itself or is unknown. A success looks at no slot but its own, so
+//! nothing that came before can swallow it, not even a forged failure.
 
 use sha2::{Digest, Sha256};
 
 use crate::{
-    event::{CallbackKind, Inconsistency, Meaning, VoiceEvent, VoiceId},
+    event::{Stage, TaskId},
+    product::Event,
     store::SlotKey,
 };
 
@@ -20,84 +21,54 @@ pub(crate) struct Namespace {
 }
 
 impl Namespace {
-    pub(crate) fn new(name: &str, kind: CallbackKind) -> Self {
-        Self::hashed(Sha256::digest(name).into(), kind)
+    /// The slots of the events of `product` in the namespace `name`.
+    pub(crate) fn new(name: &str, product: &str) -> Self {
+        Self::hashed(Sha256::digest(name).into(), product)
     }
 
-    pub(crate) fn of_kind(&self, kind: CallbackKind) -> Self {
-        Self::hashed(self.name, kind)
+    pub(crate) fn of_product(&self, product: &str) -> Self {
+        Self::hashed(self.name, product)
     }
 
-    fn hashed(name: [u8; 32], kind: CallbackKind) -> Self {
-        let mut block = [0; 64];
-        let (first, rest) = block.split_at_mut(32);
-        first.copy_from_slice(&name);
-        let domain = b"suno-callback/1/".iter().chain(kind.as_str().as_bytes());
-        rest.iter_mut()
-            .zip(domain)
-            .for_each(|(to, from)| *to = *from);
-        let prefix = Sha256::new_with_prefix(block);
+    fn hashed(name: [u8; 32], product: &str) -> Self {
+        let domain = Sha256::new_with_prefix("suno-callback/2/");
+        let product: [u8; 32] = domain.chain_update(product).finalize().into();
+        let prefix = Sha256::new_with_prefix(name).chain_update(product);
         Self { name, prefix }
     }
 
     /// The slot of a task's success.
-    pub(crate) fn success(&self, event: &VoiceEvent) -> SlotKey {
-        finish(self.start(event, Tag::Success))
+    pub(crate) fn success(&self, task: &TaskId) -> SlotKey {
+        finish(self.start(task, Tag::Success))
     }
 
     /// The slot of an event.
-    pub(crate) fn slot(&self, event: &VoiceEvent) -> SlotKey {
-        match event.meaning() {
-            Meaning::Ready => self.success(event),
-            Meaning::Failed => finish(self.start(event, Tag::Failure)),
-            Meaning::Pending => {
-                let hash = self.start(event, Tag::Progress);
-                finish(hash.chain_update(event.status().as_str()))
-            }
-            Meaning::PhraseReady => {
-                let hash = self.start(event, Tag::Phrase);
-                finish(hash.chain_update(event.validate_info().unwrap_or_default()))
-            }
-            Meaning::Inconsistent(why) => self.inconsistent(event, why),
-            Meaning::Unknown => {
-                let hash = self.start(event, Tag::Unknown);
-                finish(hash.chain_update(event.body()))
+    pub(crate) fn slot<E: Event>(&self, event: &E) -> SlotKey {
+        let (tag, name) = match event.stage() {
+            Stage::Success => (Tag::Success, ""),
+            Stage::Failure => (Tag::Failure, ""),
+            Stage::Progress { name, .. } => (Tag::Progress, name),
+            Stage::Inconsistent { why } => (Tag::Inconsistent, why),
+            Stage::Unknown => (Tag::Unknown, ""),
+        };
+        let hash = self.start(event.task_id(), tag);
+        match (name, event.variant()) {
+            ("", "") => finish(hash),
+            (name, variant) => {
+                let len = (name.len() as u64).to_be_bytes();
+                let named = hash.chain_update(len).chain_update(name);
+                finish(named.chain_update(variant))
             }
         }
     }
 
-    fn start(&self, event: &VoiceEvent, tag: Tag) -> Sha256 {
-        let id = event.task_id().as_str();
+    fn start(&self, task: &TaskId, tag: Tag) -> Sha256 {
+        let id = task.as_str();
         let [high, low] = u16::try_from(id.len()).unwrap_or(u16::MAX).to_be_bytes();
         let mut hash = self.prefix.clone();
         hash.update([tag as u8, high, low]);
         hash.update(id);
         hash
-    }
-
-    /// What contradicts itself is told apart by what it claims; where nobody can say what
-    /// that is, by the whole body.
-    fn inconsistent(&self, event: &VoiceEvent, why: Inconsistency) -> SlotKey {
-        let hash = self.start(event, Tag::Inconsistent);
-        if matches!(
-            why,
-            Inconsistency::RepeatedKey | Inconsistency::VoiceIdDamaged
-        ) {
-            return finish(hash.chain_update([1]).chain_update(event.body()));
-        }
-        let voice_id = event.voice_id().map(VoiceId::as_str).unwrap_or_default();
-        let texts = [
-            event.status().as_str(),
-            voice_id,
-            event.validate_info().unwrap_or_default(),
-        ];
-        let mut hash = hash.chain_update([0, why as u8]);
-        hash.update(event.claimed_code().unwrap_or(i64::MIN).to_be_bytes());
-        for text in texts {
-            hash.update((text.len() as u64).to_be_bytes());
-            hash.update(text);
-        }
-        finish(hash)
     }
 }
 
@@ -106,9 +77,8 @@ enum Tag {
     Success = 1,
     Failure = 2,
     Progress = 3,
-    Phrase = 4,
-    Inconsistent = 5,
-    Unknown = 6,
+    Inconsistent = 4,
+    Unknown = 5,
 }
 
 fn finish(hash: Sha256) -> SlotKey {

@@ -43,34 +43,13 @@ impl TaskId {
         self.0.as_str()
     }
 
-    pub(super) fn is_valid(id: &str) -> bool {
+    pub(crate) fn is_valid(id: &str) -> bool {
         (1..=Self::MAX_LEN).contains(&id.len()) && !id.contains(char::is_control)
     }
 
     /// Wraps what [`TaskId::is_valid`] has seen.
-    pub(super) fn from_valid(id: &str) -> Self {
+    pub(crate) fn from_valid(id: &str) -> Self {
         Self(id.into())
-    }
-}
-
-/// The id of a voice: neither blank nor the word `fail`, otherwise opaque.
-///
-/// It may equal the task's id; that is normal. Cheap to clone.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct VoiceId(Text);
-
-impl VoiceId {
-    /// The id as the provider wrote it.
-    pub fn as_str(&self) -> &str {
-        self.0.as_str()
-    }
-
-    pub(super) fn is_valid(id: &str) -> bool {
-        !id.trim().is_empty() && id != "fail"
-    }
-
-    pub(super) fn parse(id: &str) -> Option<Self> {
-        Self::is_valid(id).then(|| Self(id.into()))
     }
 }
 
@@ -115,7 +94,8 @@ macro_rules! text_traits {
 }
 
 text_traits!(TaskId);
-text_traits!(VoiceId);
+
+pub(crate) use text_traits;
 
 /// What was offered as a [`TaskId`] is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,66 +1,47 @@
+//! What keeps a flood of callbacks off the provider's API, and a limit of ours from costing an event.
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 
+use super::questions::{FRESH, Questions};
 use crate::{
     config::Limits,
-    confirm::{Confirm, Confirmation, ErasedConfirm},
-    event::{Meaning, VoiceEvent},
-    process::questions::Questions,
+    confirm::{Confirmation, ErasedConfirm},
+    event::Stage,
+    product::{Event, Product},
     util::timer::by,
-    watch::Watchlist,
 };
 
-/// The step `confirm`: a [`Confirm`] with what keeps a flood of callbacks off the provider's API,
-/// and what could not be learned in time.
-pub(crate) struct Confirmer {
-    questions: Questions,
+/// A [`Confirm`](crate::Confirm) behind its queue.
+pub(crate) struct Confirmer<P: Product> {
+    questions: Questions<P>,
     /// How many may wait for the truth about one task.
     waiters: usize,
-    pub(crate) kept: Watchlist,
 }
 
-impl Confirmer {
-    /// How often the provider is asked once more after it could not be asked.
-    const RETRIES: usize = 1;
-
-    pub(crate) fn new(confirm: impl Confirm, limits: &Limits) -> Self {
-        Self::with(Arc::new(confirm), limits, Watchlist::default())
-    }
-
-    fn with(source: Arc<dyn ErasedConfirm>, limits: &Limits, kept: Watchlist) -> Self {
+impl<P: Product> Confirmer<P> {
+    pub(crate) fn new(source: Arc<dyn ErasedConfirm<P>>, limits: &Limits) -> Self {
         Self {
             questions: Questions::new(source, limits),
             waiters: limits.waiters_per_slot,
-            kept,
         }
     }
 
-    /// The same source under other limits.
-    pub(crate) fn limited(&self, limits: &Limits) -> Self {
-        Self::with(Arc::clone(self.source()), limits, self.kept.clone())
-    }
-
-    /// The same source that keeps on another list.
-    pub(crate) fn keeping(&self, kept: Watchlist, limits: &Limits) -> Self {
-        Self::with(Arc::clone(self.source()), limits, kept)
-    }
-
-    pub(crate) fn source(&self) -> &Arc<dyn ErasedConfirm> {
-        self.questions.source()
-    }
-
     /// The truth about the task of `claimed`, where it is known within `budget`.
-    pub(crate) async fn truth(
+    pub(crate) async fn confirmed(
         &self,
-        claimed: &VoiceEvent,
+        claimed: &P::Event,
         budget: Duration,
         deadline: Instant,
-    ) -> Result<VoiceEvent, Doubt> {
+    ) -> Result<P::Event, ConfirmError> {
         let end = deadline.min(Instant::now() + budget);
-        let mut asked = self.questions.ask(claimed, budget).ok_or(Doubt::Crowded)?;
+        let mut asked = self
+            .questions
+            .ask(claimed, budget)
+            .ok_or(ConfirmError::Crowded)?;
         if asked.waiting() > self.waiters {
-            return Err(Doubt::Crowded);
+            return Err(ConfirmError::Crowded);
         }
         let mut learned = Learned::new(claimed);
         loop {
@@ -73,42 +54,45 @@ impl Confirmer {
                 Next::Over => return learned.at_the_end(),
                 Next::Again => {}
             }
-            let paused = by(end, sleep_until(at + Questions::FRESH)).await;
+            let paused = by(end, sleep_until(at + FRESH)).await;
             if paused.is_none() || Instant::now() >= end {
                 return learned.at_the_end();
             }
             let again = self.questions.ask(claimed, budget);
-            asked = again.ok_or(Doubt::Crowded)?;
+            asked = again.ok_or(ConfirmError::Crowded)?;
         }
     }
 }
 
 /// What the answers so far say about a claim.
-struct Learned<'a> {
-    claimed: &'a VoiceEvent,
+struct Learned<'a, E> {
+    claimed: &'a E,
     /// The last record, where it says that the task is over and names no result, and how often in
     /// a row it did.
-    finished: Option<(VoiceEvent, usize)>,
+    finished: Option<(E, usize)>,
     retries: usize,
 }
 
-enum Next {
-    Settled(VoiceEvent),
+enum Next<E> {
+    Settled(E),
     /// No further answer would help.
     Over,
     Again,
 }
 
-impl<'a> Learned<'a> {
-    fn new(claimed: &'a VoiceEvent) -> Self {
+impl<'a, E: Event> Learned<'a, E> {
+    /// How often the provider is asked once more after it could not be asked.
+    const RETRIES: usize = 1;
+
+    fn new(claimed: &'a E) -> Self {
         Self {
             claimed,
             finished: None,
-            retries: Confirmer::RETRIES,
+            retries: Self::RETRIES,
         }
     }
 
-    fn weigh(&mut self, answer: Confirmation) -> Next {
+    fn weigh(&mut self, answer: Confirmation<E>) -> Next<E> {
         match answer {
             Confirmation::Confirmed(record) if !self.is_about(&record) => {
                 self.finished = None;
@@ -126,18 +110,18 @@ impl<'a> Learned<'a> {
         }
     }
 
-    fn weigh_record(&mut self, record: VoiceEvent) -> Next {
-        match record.meaning() {
+    fn weigh_record(&mut self, record: E) -> Next<E> {
+        match record.stage() {
             _ if record.is_final() => Next::Settled(record),
-            Meaning::PhraseReady if self.wants_phrase() => Next::Settled(record),
-            Meaning::Inconsistent(_) => self.finished(record),
+            Stage::Progress { step, .. } if self.is_answered_by(step) => Next::Settled(record),
+            Stage::Inconsistent { .. } => self.finished(record),
             _ => self.pending(),
         }
     }
 
     /// The record is over without a result. It may fill in: a claimed result has all of its time,
     /// anything else until the record repeats itself.
-    fn finished(&mut self, record: VoiceEvent) -> Next {
+    fn finished(&mut self, record: E) -> Next<E> {
         let times = self.finished.take().map_or(1, |(_, times)| times + 1);
         if times > 1 && !self.claimed.is_final() {
             return Next::Settled(record);
@@ -147,43 +131,47 @@ impl<'a> Learned<'a> {
     }
 
     /// What claims nothing is not worth waiting for.
-    fn pending(&mut self) -> Next {
+    fn pending(&mut self) -> Next<E> {
         self.finished = None;
-        match self.claimed.meaning() {
-            Meaning::Unknown => Next::Over,
+        match self.claimed.stage() {
+            Stage::Unknown => Next::Over,
             _ => Next::Again,
         }
     }
 
-    fn at_the_end(self) -> Result<VoiceEvent, Doubt> {
+    fn at_the_end(self) -> Result<E, ConfirmError> {
         match self.finished {
             Some((record, times)) if times > 1 => Ok(record),
-            Some((record, _)) if record.meaning() == self.claimed.meaning() => Ok(record),
-            _ => Err(Doubt::Unknown),
+            Some((record, _)) if record.stage() == self.claimed.stage() => Ok(record),
+            _ => Err(ConfirmError::Unknown),
         }
     }
 
-    fn wants_phrase(&self) -> bool {
-        let claimed = self.claimed.meaning();
-        claimed == Meaning::PhraseReady || claimed == Meaning::Unknown
+    /// Whether a record that is so far says what was to be learned.
+    fn is_answered_by(&self, step: u8) -> bool {
+        match self.claimed.stage() {
+            Stage::Progress { step: claimed, .. } => 0 < claimed && claimed <= step,
+            Stage::Unknown => 0 < step,
+            _ => false,
+        }
     }
 
-    fn is_about(&self, record: &VoiceEvent) -> bool {
-        let subject = |it: &VoiceEvent| (it.kind(), it.task_id().clone());
+    fn is_about(&self, record: &E) -> bool {
+        let subject = |it: &E| (it.product().name(), it.task_id().clone());
         subject(record) == subject(self.claimed)
     }
 }
 
 /// Why the truth is not known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Doubt {
+pub(crate) enum ConfirmError {
     /// The provider does not know yet, or could not be asked.
     Unknown,
     /// Too many wait for it.
     Crowded,
 }
 
-impl fmt::Debug for Confirmer {
+impl<P: Product> fmt::Debug for Confirmer<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Confirmer").finish_non_exhaustive()
     }

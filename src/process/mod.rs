@@ -2,6 +2,7 @@
 
 pub(crate) mod confirmer;
 pub(crate) mod drain;
+pub(crate) mod patient;
 pub(crate) mod questions;
 pub(crate) mod twins;
 pub(crate) mod variants;

@@ -20,17 +20,19 @@ use tokio::{
 use crate::{
     config::Limits,
     confirm::{Confirmation, ErasedConfirm},
-    event::{CallbackKind, TaskId, VoiceEvent},
-    util::panic::Guarded,
-    util::tally::Tally,
-    util::timer::by,
+    event::TaskId,
+    product::{Event, Product},
+    util::{panic::Guarded, tally::Tally, timer::by},
 };
 
-pub(crate) struct Questions(Arc<Shared>);
+pub(crate) struct Questions<P: Product>(Arc<Shared<P>>);
 
-struct Shared {
-    source: Arc<dyn ErasedConfirm>,
-    table: Mutex<Table>,
+/// How long an answer is used again, and the pause before the next question about the task.
+pub(crate) const FRESH: Duration = Duration::from_secs(1);
+
+struct Shared<P: Product> {
+    source: Arc<dyn ErasedConfirm<P>>,
+    table: Mutex<Table<P::Event>>,
     /// How many may be open.
     open: Semaphore,
     /// How many of them may be about tasks that were asked about before.
@@ -38,33 +40,29 @@ struct Shared {
     most: usize,
 }
 
-struct Table {
-    asked: HashMap<Subject, Asked>,
+struct Table<E> {
+    asked: HashMap<Subject, Asked<E>>,
     before: Tally,
 }
 
-/// What a question is about. Layers of both kinds may share one confirmer.
-type Subject = (CallbackKind, TaskId);
+/// What a question is about, the name of its product first.
+type Subject = (&'static str, TaskId);
 
 /// What was last asked about a task, and everybody who waits for the truth about it.
-#[derive(Clone)]
-pub(crate) struct Asked {
-    question: Arc<Question>,
+pub(crate) struct Asked<E> {
+    question: Arc<Question<E>>,
     crowd: Arc<()>,
 }
 
 /// One question: asked by a task of its own, so that whoever hangs up and comes again finds it
 /// under way instead of asking anew.
-struct Question(watch::Sender<Option<Answer>>);
+struct Question<E>(watch::Sender<Option<Told<E>>>);
 
 /// What was answered, and when.
-pub(crate) type Answer = (Confirmation, Instant);
+pub(crate) type Told<E> = (Confirmation<E>, Instant);
 
-impl Questions {
-    /// How long an answer is used again, and the pause before the next question about the task.
-    pub(crate) const FRESH: Duration = Duration::from_secs(1);
-
-    pub(crate) fn new(source: Arc<dyn ErasedConfirm>, limits: &Limits) -> Self {
+impl<P: Product> Questions<P> {
+    pub(crate) fn new(source: Arc<dyn ErasedConfirm<P>>, limits: &Limits) -> Self {
         let open = limits.questions.min(Semaphore::MAX_PERMITS);
         Self(Arc::new(Shared {
             source,
@@ -78,14 +76,10 @@ impl Questions {
         }))
     }
 
-    pub(crate) fn source(&self) -> &Arc<dyn ErasedConfirm> {
-        &self.0.source
-    }
-
     /// The question about this task that is open or was just answered, or a new one that ends with
     /// its budget. `None` when too many are asked about.
-    pub(crate) fn ask(&self, claimed: &VoiceEvent, budget: Duration) -> Option<Asked> {
-        let subject = (claimed.kind(), claimed.task_id().clone());
+    pub(crate) fn ask(&self, claimed: &P::Event, budget: Duration) -> Option<Asked<P::Event>> {
+        let subject = (claimed.product().name(), claimed.task_id().clone());
         let mut table = self.0.table();
         let before = table.asked.get(&subject);
         if let Some(asked) = before.filter(|it| it.question.is_usable()) {
@@ -117,8 +111,8 @@ impl Questions {
     }
 }
 
-impl Shared {
-    async fn answer(&self, claimed: &VoiceEvent, is_again: bool) -> Confirmation {
+impl<P: Product> Shared<P> {
+    async fn answer(&self, claimed: &P::Event, is_again: bool) -> Confirmation<P::Event> {
         let _again = match is_again {
             true => self.again.acquire().await.ok(),
             false => None,
@@ -130,16 +124,16 @@ impl Shared {
         asked.await.unwrap_or(Confirmation::Unavailable)
     }
 
-    fn note(&self, subject: &Subject, answer: &Confirmation) {
+    fn note(&self, subject: &Subject, answer: &Confirmation<P::Event>) {
         if !matches!(answer, Confirmation::Unavailable) {
             self.table().before.note(subject);
         }
     }
 
     /// Takes a question off the table when its answer is no longer used.
-    async fn forget(&self, subject: &Subject, question: &Arc<Question>) {
+    async fn forget(&self, subject: &Subject, question: &Arc<Question<P::Event>>) {
         loop {
-            sleep(Questions::FRESH).await;
+            sleep(FRESH).await;
             let mut table = self.table();
             let asked = table.asked.get(subject);
             let Some(asked) = asked.filter(|it| Arc::ptr_eq(&it.question, question)) else {
@@ -158,53 +152,60 @@ impl Shared {
         }
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
+    fn table(&self) -> MutexGuard<'_, Table<P::Event>> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Asked {
+impl<E> Clone for Asked<E> {
+    fn clone(&self) -> Self {
+        Self {
+            question: Arc::clone(&self.question),
+            crowd: Arc::clone(&self.crowd),
+        }
+    }
+}
+
+impl<E: Event> Asked<E> {
     /// How many hold it beside the table.
     pub(crate) fn waiting(&self) -> usize {
         Arc::strong_count(&self.crowd).saturating_sub(1)
     }
 
     /// Whoever asks answers in any case; see [`Asking`].
-    pub(crate) async fn answer(&self) -> Option<Answer> {
+    pub(crate) async fn answer(&self) -> Option<Told<E>> {
         let mut answers = self.question.0.subscribe();
         answers.wait_for(Option::is_some).await.ok()?.clone()
     }
 }
 
-impl Question {
+impl<E> Question<E> {
     fn is_usable(&self) -> bool {
         let answer = self.0.borrow();
-        answer
-            .as_ref()
-            .is_none_or(|(_, at)| at.elapsed() < Questions::FRESH)
+        answer.as_ref().is_none_or(|(_, at)| at.elapsed() < FRESH)
     }
 }
 
 /// Answers its question when it is dropped, so that the end of the runtime leaves nobody waiting.
-struct Asking {
-    question: Arc<Question>,
-    answer: Confirmation,
+struct Asking<E> {
+    question: Arc<Question<E>>,
+    answer: Confirmation<E>,
 }
 
-impl Asking {
-    fn new(question: &Arc<Question>) -> Self {
+impl<E> Asking<E> {
+    fn new(question: &Arc<Question<E>>) -> Self {
         Self {
             question: Arc::clone(question),
             answer: Confirmation::Unavailable,
         }
     }
 
-    fn end(mut self, answer: Confirmation) {
+    fn end(mut self, answer: Confirmation<E>) {
         self.answer = answer;
     }
 }
 
-impl Drop for Asking {
+impl<E> Drop for Asking<E> {
     fn drop(&mut self) {
         let answer = std::mem::replace(&mut self.answer, Confirmation::Unavailable);
         let answer = (answer, Instant::now());
@@ -215,7 +216,7 @@ impl Drop for Asking {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Confirm;
+    use crate::{CallbackKind, Confirm, VoiceEvent};
 
     struct Api;
 

@@ -2,7 +2,7 @@
 //! store.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, hash_map},
     fmt,
     sync::{
         Arc,
@@ -27,11 +27,11 @@ pub(crate) struct Twins {
 }
 
 /// What a request that comes for a slot has to do.
-pub(crate) enum Turn {
+pub(crate) enum Entry {
     /// Go to the store.
-    Lead(Lead),
+    Lead(Leader),
     /// Wait for the one that leads.
-    Wait(Waiter),
+    Follow(Follower),
     /// Nothing: it was handled, and the commit is on its way.
     Handled(Record),
     /// Nothing: too many wait already.
@@ -40,7 +40,7 @@ pub(crate) enum Turn {
 
 /// How a slot was left.
 #[derive(Clone, Copy)]
-pub(crate) enum Left {
+pub(crate) enum SlotEnd {
     /// Somebody may try.
     Free,
     /// Done, with this record.
@@ -49,7 +49,7 @@ pub(crate) enum Left {
 
 enum Running {
     /// The channel is made by the first twin that waits.
-    Led(Option<watch::Sender<Option<Left>>>),
+    Led(Option<watch::Sender<Option<SlotEnd>>>),
     /// Rare, and large: in a box it does not make the table larger.
     Handled(Box<Record>),
 }
@@ -66,26 +66,26 @@ impl Twins {
         }
     }
 
-    pub(crate) fn enter(self: &Arc<Self>, slot: SlotKey) -> Turn {
+    pub(crate) fn enter(self: &Arc<Self>, slot: SlotKey) -> Entry {
         match self.slots.lock(&slot).entry(slot) {
-            Entry::Vacant(vacant) => {
+            hash_map::Entry::Vacant(vacant) => {
                 vacant.insert(Running::Led(None));
-                Turn::Lead(Lead {
+                Entry::Lead(Leader {
                     twins: Arc::clone(self),
                     slot,
                     is_over: false,
                 })
             }
-            Entry::Occupied(mut occupied) => match occupied.get_mut() {
-                Running::Handled(record) => Turn::Handled(**record),
+            hash_map::Entry::Occupied(mut occupied) => match occupied.get_mut() {
+                Running::Handled(record) => Entry::Handled(**record),
                 Running::Led(channel) => self.wait(channel),
             },
         }
     }
 
-    /// A place among all who wait, for whatever it is.
-    pub(crate) fn place(self: &Arc<Self>) -> Option<Place> {
-        Place::take(self, |twins| &twins.waiting, self.limits.waiters)
+    /// The right to wait, for an event or for the provider's word.
+    pub(crate) fn quota(self: &Arc<Self>) -> Option<Quota> {
+        Quota::take(self, |twins| &twins.waiting, self.limits.waiters)
     }
 
     /// The record of a slot that was handled here and is not committed yet.
@@ -96,22 +96,22 @@ impl Twins {
         }
     }
 
-    fn wait(self: &Arc<Self>, channel: &mut Option<watch::Sender<Option<Left>>>) -> Turn {
+    fn wait(self: &Arc<Self>, channel: &mut Option<watch::Sender<Option<SlotEnd>>>) -> Entry {
         let channel = channel.get_or_insert_with(|| watch::Sender::new(None));
         if channel.receiver_count() >= self.limits.waiters_per_slot {
-            return Turn::Full;
+            return Entry::Full;
         }
-        let Some(place) = self.place() else {
-            return Turn::Full;
+        let Some(quota) = self.quota() else {
+            return Entry::Full;
         };
-        Turn::Wait(Waiter {
+        Entry::Follow(Follower {
             channel: channel.subscribe(),
-            _place: place,
+            _quota: quota,
         })
     }
 
     /// Takes the slot out of the table, or leaves what was handled in it, and wakes the twins.
-    fn leave(&self, slot: &SlotKey, left: Left, stays: Option<Running>) {
+    fn leave(&self, slot: &SlotKey, left: SlotEnd, stays: Option<Running>) {
         let before = {
             let mut slots = self.slots.lock(slot);
             match stays {
@@ -145,61 +145,61 @@ impl fmt::Debug for Twins {
 }
 
 /// The right to handle a slot in this process. Dropping it lets the next one try.
-pub(crate) struct Lead {
+pub(crate) struct Leader {
     twins: Arc<Twins>,
     slot: SlotKey,
     is_over: bool,
 }
 
-impl Lead {
+impl Leader {
     /// The store has the record: twins are classified by it.
     pub(crate) fn done(mut self, record: Record) {
-        self.twins.leave(&self.slot, Left::Done(record), None);
+        self.twins.leave(&self.slot, SlotEnd::Done(record), None);
         self.is_over = true;
     }
 
     /// The event was handled and the store does not know it yet: callers here are classified by
     /// `record` for as long as the answer lives. `None` when too many are in that state.
-    pub(crate) fn handled(&self, record: Record) -> Option<Place> {
+    pub(crate) fn handled(&self, record: Record) -> Option<Quota> {
         let limit = self.twins.limits.deferred_commits;
-        let place = Place::take(&self.twins, |twins| &twins.deferred, limit)?;
+        let quota = Quota::take(&self.twins, |twins| &twins.deferred, limit)?;
         let stays = Some(Running::Handled(Box::new(record)));
-        self.twins.leave(&self.slot, Left::Done(record), stays);
-        Some(place)
+        self.twins.leave(&self.slot, SlotEnd::Done(record), stays);
+        Some(quota)
     }
 }
 
-impl Drop for Lead {
+impl Drop for Leader {
     fn drop(&mut self) {
         if !self.is_over {
-            self.twins.leave(&self.slot, Left::Free, None);
+            self.twins.leave(&self.slot, SlotEnd::Free, None);
         }
     }
 }
 
 /// A twin that waits.
-pub(crate) struct Waiter {
-    channel: watch::Receiver<Option<Left>>,
-    _place: Place,
+pub(crate) struct Follower {
+    channel: watch::Receiver<Option<SlotEnd>>,
+    _quota: Quota,
 }
 
-impl Waiter {
+impl Follower {
     /// How the slot was left. Cancel safe.
-    pub(crate) async fn left(mut self) -> Left {
+    pub(crate) async fn slot_end(mut self) -> SlotEnd {
         match self.channel.wait_for(Option::is_some).await {
-            Ok(left) => left.unwrap_or(Left::Free),
-            Err(_) => Left::Free,
+            Ok(left) => left.unwrap_or(SlotEnd::Free),
+            Err(_) => SlotEnd::Free,
         }
     }
 }
 
-/// A place below a limit, given back when dropped.
-pub(crate) struct Place {
+/// One of those that a limit allows, given back when dropped.
+pub(crate) struct Quota {
     twins: Arc<Twins>,
     counter: fn(&Twins) -> &AtomicUsize,
 }
 
-impl Place {
+impl Quota {
     fn take(twins: &Arc<Twins>, counter: fn(&Twins) -> &AtomicUsize, limit: usize) -> Option<Self> {
         let below = |count| (count < limit).then_some(count + 1);
         counter(twins).fetch_update(Relaxed, Relaxed, below).ok()?;
@@ -210,7 +210,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Quota {
     fn drop(&mut self) {
         (self.counter)(&self.twins).fetch_sub(1, Relaxed);
     }
@@ -230,7 +230,7 @@ mod tests {
         };
         let capacity = || twins.slots.iter().map(|it| it.capacity()).sum::<usize>();
         let leads: Vec<_> = (0..100_000).map(|n| twins.enter(slot(n))).collect();
-        assert!(leads.iter().all(|it| matches!(it, Turn::Lead(_))));
+        assert!(leads.iter().all(|it| matches!(it, Entry::Lead(_))));
         assert!(capacity() >= 100_000);
         drop(leads);
         assert!(capacity() <= 1024 * Twins::SHARDS, "{}", capacity());

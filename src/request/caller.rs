@@ -6,15 +6,27 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{HeaderValue, Method, Request, Response, header::CONTENT_TYPE};
 use http_body_util::Full;
 use pin_project_lite::pin_project;
 use tower::Service;
 
-use crate::util::panic::{Panicked, catch};
+use crate::{
+    product::Event,
+    util::panic::{Panicked, catch},
+};
 
 /// What the inner service is called with.
 pub(crate) type HandlerRequest = Request<Full<Bytes>>;
+
+/// What the handler sees of a poll: a POST to `/` with the record.
+pub(crate) fn polled<E: Event>(record: &E) -> HandlerRequest {
+    let mut request = Request::new(Full::from(record.body().to_owned()));
+    *request.method_mut() = Method::POST;
+    let json = HeaderValue::from_static("application/json");
+    request.headers_mut().insert(CONTENT_TYPE, json);
+    request
+}
 
 /// The inner service with its request, in a box from the start: what is large is moved once.
 pub(crate) type BoxCaller<H, E> = Pin<Box<dyn Call<H, E> + Send>>;

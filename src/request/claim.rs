@@ -1,86 +1,131 @@
-//! The steps `(confirm) -> claim`: who handles this event, if anybody has to.
+//! The step `claim`: who handles this event, if anybody has to.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
+use super::{classify::Classify, confirm::Answered};
+#[cfg(feature = "postgres")]
+use crate::delivery::postgres::Ledger;
 use crate::{
-    delivery::arrival::{Arrival, Grant},
-    delivery::lease::Lease,
-    delivery::receipt::Receipt,
-    delivery::{Conflict, Trust},
-    event::{Meaning, VoiceEvent},
-    process::twins::{Lead, Left, Turn},
-    reply::{Answer, Disposition, Rejection},
-    request::log,
-    request::pipeline::Pipeline,
-    store::{Claim, DedupStore, Held, Owner, Record, SlotKey},
+    delivery::{Arrival, Delivery, Granted, Namespace, Trust},
+    event::Stage,
+    process::{
+        drain::Drain,
+        patient::PatientStore,
+        twins::{Entry, Leader, SlotEnd, Twins},
+        variants::Variants,
+    },
+    product::{Event, Product},
+    reply::{Answer, Rejection},
+    store::{Claim, DedupStore, Held, Owner, SlotKey},
     util::timer::by,
-    util::{panic, random},
 };
 
-/// What the store decided, and when it was asked.
-pub(crate) type Claimed = (Claim, Instant);
+/// Decides who handles an event.
+pub(crate) struct Claiming<D, P: Product> {
+    pub(crate) slots: Namespace,
+    pub(crate) twins: Arc<Twins>,
+    pub(crate) variants: Arc<Variants>,
+    pub(crate) store: PatientStore<D>,
+    pub(crate) classify: Classify<P::Event>,
+    pub(crate) drain: Drain,
+    /// How many variants of one task are let through, and for how long they are counted.
+    pub(crate) variants_per_task: usize,
+    pub(crate) variants_span: Duration,
+    pub(crate) retain_final: Duration,
+    pub(crate) retain_progress: Duration,
+    #[cfg(feature = "postgres")]
+    pub(crate) ledger: Option<Ledger>,
+}
 
-impl<D: DedupStore> Pipeline<D> {
-    /// Decides about an event. Nothing is held before it is granted, so dropping the future costs at
-    /// most one lease: that of a claim whose answer was under way.
-    pub(crate) async fn decide(&self, arrival: &Arrival) -> Result<(Lead, Instant), Answer> {
-        self.check(arrival).await?;
-        let slot = self.namespace.slot(arrival.event());
-        self.admit(arrival, slot)?;
-        let lead = self.lead(arrival, slot).await?;
-        match self.claim(arrival, &slot).await? {
-            (Claim::Granted(held), asked) => {
-                arrival.grant(self.grant(arrival, slot, held, asked));
-                Ok((lead, asked))
+/// An event that is ours until it is settled.
+pub(crate) struct Claimed<E> {
+    pub(crate) event: E,
+    pub(crate) delivery: Delivery,
+    pub(crate) leader: Leader,
+    /// When the claim was asked for, from which its lease counts.
+    pub(crate) asked: Instant,
+}
+
+/// What the store decided, and when it was asked.
+pub(super) type Decided = (Claim, Instant);
+
+impl<D: DedupStore, P: Product> Claiming<D, P> {
+    /// Claims an event. Nothing is held before it is granted, so dropping the future costs at most
+    /// one lease: that of a claim whose answer was under way.
+    pub(crate) async fn claim(
+        &self,
+        arrival: Arrival<P::Event>,
+    ) -> Result<Claimed<P::Event>, Answered<P::Event>> {
+        let slot = self.slots.slot(&arrival.event);
+        match self.decide(&arrival, slot).await {
+            Ok((leader, held, asked)) => {
+                let granted = self.grant(&arrival, slot, held, asked);
+                let (event, delivery) = Delivery::new(arrival, granted);
+                Ok(Claimed {
+                    event,
+                    delivery,
+                    leader,
+                    asked,
+                })
             }
+            Err(answer) => Err((arrival, answer)),
+        }
+    }
+
+    async fn decide(
+        &self,
+        arrival: &Arrival<P::Event>,
+        slot: SlotKey,
+    ) -> Result<(Leader, Held, Instant), Answer> {
+        self.admit(arrival, &slot)?;
+        let leader = self.lead(arrival, slot).await?;
+        match self.ask(arrival.deadline, &slot).await? {
+            (Claim::Granted(held), asked) => Ok((leader, held, asked)),
             (Claim::Done(record), _) => {
-                lead.done(record);
-                Err(self.known(arrival, &record))
+                leader.done(record);
+                Err(self.classify.answer_from(arrival, &record))
             }
             (Claim::InFlight { .. }, _) => Err(Answer::Refused(Rejection::StillInFlight)),
         }
     }
 
     /// Bounds what one captured header pair can make up.
-    fn admit(&self, arrival: &Arrival, slot: SlotKey) -> Result<(), Answer> {
-        let event = arrival.event();
+    fn admit(&self, arrival: &Arrival<P::Event>, slot: &SlotKey) -> Result<(), Answer> {
+        let event = &arrival.event;
+        let is_progress = matches!(event.stage(), Stage::Progress { .. });
         // There are few kinds of progress, and one slot for each.
-        let is_bounded = event.is_final() || event.meaning() == Meaning::Pending;
-        if is_bounded || arrival.trust() == Trust::Confirmed {
+        let is_bounded = event.is_final() || is_progress && event.variant().is_empty();
+        if is_bounded || arrival.origin.trust == Trust::Confirmed {
             return Ok(());
         }
-        let task = self.namespace.success(arrival.event());
-        let span = self.times.tolerance.saturating_mul(2);
-        let limit = self.limits.events_per_task;
-        match self.variants.admit(&task, &slot, limit, span) {
+        let task = self.slots.success(event.task_id());
+        let (limit, span) = (self.variants_per_task, self.variants_span);
+        match self.variants.admit(&task, slot, limit, span) {
             true => Ok(()),
             false => Err(Answer::Refused(Rejection::TooManyVariants)),
         }
     }
 
-    fn grant(&self, arrival: &Arrival, slot: SlotKey, held: Held, asked: Instant) -> Grant {
-        Grant {
+    fn grant(
+        &self,
+        arrival: &Arrival<P::Event>,
+        slot: SlotKey,
+        held: Held,
+        asked: Instant,
+    ) -> Granted {
+        Granted {
             slot,
             held,
-            record: arrival.memory().to_record(),
-            retain: self.retention(arrival.event()),
-            lease: Lease::ending(asked - arrival.began + self.times.lease),
+            record: arrival.receipt().to_record(),
+            retain: match arrival.event.is_final() {
+                true => self.retain_final,
+                false => self.retain_progress,
+            },
+            leased_until: asked + self.store.times.lease,
             #[cfg(feature = "postgres")]
-            ledger: crate::delivery::postgres::Ledger::of(&*self.store),
-        }
-    }
-
-    fn retention(&self, event: &VoiceEvent) -> Duration {
-        match event.is_final() {
-            true => {
-                let outcome = self.times.retain_outcome;
-                let outcome = outcome.unwrap_or_else(|| self.store.retention());
-                // Whoever says how long: a captured pair must not outlive what it brought.
-                outcome.max(self.times.least_retention())
-            }
-            false => self.times.retain_progress,
+            ledger: self.ledger.clone(),
         }
     }
 
@@ -89,34 +134,39 @@ impl<D: DedupStore> Pipeline<D> {
     /// A leader whom the store does not answer gives up when its own time is over, and the next twin
     /// starts with its own: while the store is away one request of a slot asks it at a time, and
     /// each is answered at its own deadline at the latest.
-    async fn lead(&self, arrival: &Arrival, slot: SlotKey) -> Result<Lead, Answer> {
+    async fn lead(&self, arrival: &Arrival<P::Event>, slot: SlotKey) -> Result<Leader, Answer> {
         loop {
-            match self.twins.enter(slot) {
-                Turn::Lead(lead) => return Ok(lead),
-                Turn::Handled(record) => return Err(self.known(arrival, &record)),
-                Turn::Full => return Err(Answer::Refused(Rejection::TooManyWaiters)),
-                // Boxed, as all that waits: the way without waiting stays small.
-                Turn::Wait(waiter) => match Box::pin(by(arrival.deadline, waiter.left())).await {
-                    Some(Left::Done(record)) => return Err(self.known(arrival, &record)),
-                    // Whoever is first takes over; nobody borrows another's failure.
-                    Some(Left::Free) => {}
-                    None => return Err(Answer::Refused(Rejection::StillInFlight)),
-                },
+            let follower = match self.twins.enter(slot) {
+                Entry::Lead(leader) => return Ok(leader),
+                Entry::Handled(record) => {
+                    return Err(self.classify.answer_from(arrival, &record));
+                }
+                Entry::Full => return Err(Answer::Refused(Rejection::TooManyWaiters)),
+                Entry::Follow(follower) => follower,
+            };
+            // Boxed, as all that waits: the way without waiting stays small.
+            match Box::pin(by(arrival.deadline, follower.slot_end())).await {
+                Some(SlotEnd::Done(record)) => {
+                    return Err(self.classify.answer_from(arrival, &record));
+                }
+                // Whoever is first takes over; nobody borrows another's failure.
+                Some(SlotEnd::Free) => {}
+                None => return Err(Answer::Refused(Rejection::StillInFlight)),
             }
         }
     }
 
     /// Claims in the store, for everybody who waits in this process.
-    async fn claim(&self, arrival: &Arrival, slot: &SlotKey) -> Result<Claimed, Answer> {
-        let owner = random::owner();
-        match self.claim_until(slot, owner, arrival.deadline).await? {
+    async fn ask(&self, deadline: Instant, slot: &SlotKey) -> Result<Decided, Answer> {
+        let owner = Owner::random();
+        match self.ask_once(slot, owner, deadline).await? {
             (Some(decided @ (Claim::Granted(_) | Claim::Done(_))), asked) => Ok((decided, asked)),
-            first => Box::pin(self.inherit(arrival, slot, owner, first)).await,
+            first => Box::pin(self.inherit(deadline, slot, owner, first)).await,
         }
     }
 
     /// Claims once. A lease counts from when it was asked for at the latest.
-    pub(crate) async fn claim_until(
+    pub(super) async fn ask_once(
         &self,
         slot: &SlotKey,
         owner: Owner,
@@ -126,34 +176,6 @@ impl<D: DedupStore> Pipeline<D> {
             return Err(Answer::Refused(Rejection::ShuttingDown));
         }
         let asked = Instant::now();
-        let claim = || self.store.claim(slot, owner, self.times.lease);
-        Ok((self.store_once("claim", || end, claim).await, asked))
-    }
-
-    /// The answer to an event whose slot is done with `record`.
-    pub(crate) fn known(&self, arrival: &Arrival, record: &Record) -> Answer {
-        let Some(first) = Receipt::from_record(record) else {
-            // Not ours to guess: it may be of a later version, or the store is damaged.
-            log::record_unreadable(arrival);
-            return Answer::Refused(Rejection::StoreUnavailable);
-        };
-        if first.agrees_with(&arrival.memory()) {
-            return Answer::Received(Disposition::Duplicate);
-        }
-        self.report(arrival, &first);
-        Answer::Received(Disposition::Conflict)
-    }
-
-    pub(crate) fn report(&self, arrival: &Arrival, first: &Receipt) {
-        let pair = arrival.signed_at().zip(first.signed_at);
-        let conflict = Conflict {
-            event: arrival.event().clone(),
-            same_header_pair: pair.map(|(this, first)| this == first),
-            first_trust: first.trust,
-        };
-        match &self.on_conflict {
-            Some(hook) => panic::caught("on_conflict", || (hook.0)(&conflict)),
-            None => log::conflict(&conflict),
-        }
+        Ok((self.store.claim_once(slot, owner, end).await, asked))
     }
 }

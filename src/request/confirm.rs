@@ -3,107 +3,120 @@
 use std::{
     future::{Future, poll_fn},
     pin::pin,
+    sync::Arc,
     task::Poll,
+    time::Duration,
 };
 
 use tokio::time::Instant;
 
+use super::{classify::Classify, log};
 use crate::{
-    confirm::Unconfirmed,
-    delivery::arrival::Arrival,
-    delivery::receipt::Receipt,
-    delivery::{Trust, Via},
-    event::{Meaning, VoiceEvent},
-    process::confirmer::{Confirmer, Doubt},
+    confirm::{Unconfirmed, UnconfirmedHook},
+    delivery::{Arrival, Namespace, Receipt, Trust},
+    event::Stage,
+    process::{
+        confirmer::{ConfirmError, Confirmer},
+        drain::Drain,
+        patient::PatientStore,
+        twins::Twins,
+    },
+    product::{Event, Product},
     reply::{Answer, Disposition, Rejection},
-    request::log,
-    request::pipeline::Pipeline,
     store::{DedupStore, Record, SlotKey},
     util::panic,
 };
 
-impl<D: DedupStore> Pipeline<D> {
-    /// Looks whether the task has succeeded already, and asks the provider where that is wanted.
-    /// What is true replaces what arrived, and chooses the slot.
-    pub(crate) async fn check(&self, arrival: &Arrival) -> Result<(), Answer> {
+/// Looks whether a task has succeeded already, and asks the provider where that is wanted.
+pub(crate) struct Confirming<D, P: Product> {
+    pub(crate) slots: Namespace,
+    pub(crate) twins: Arc<Twins>,
+    pub(crate) store: PatientStore<D>,
+    pub(crate) classify: Classify<P::Event>,
+    pub(crate) confirmer: Option<Arc<Confirmer<P>>>,
+    /// How long one event may wait for the provider's word.
+    pub(crate) budget: Duration,
+    pub(crate) otherwise: Unconfirmed,
+    pub(crate) on_unconfirmed: Option<UnconfirmedHook<P::Event>>,
+    pub(crate) drain: Drain,
+}
+
+/// What came to the end of a step with an answer, and what it answers.
+pub(crate) type Answered<E> = (Arrival<E>, Answer);
+
+impl<D: DedupStore, P: Product> Confirming<D, P> {
+    /// What is true replaces what arrived.
+    pub(crate) async fn confirm(
+        &self,
+        arrival: Arrival<P::Event>,
+    ) -> Result<Arrival<P::Event>, Answered<P::Event>> {
         let confirmer = self.confirmer.as_deref();
-        let confirmer = confirmer.filter(|_| self.wants_truth(arrival));
+        let confirmer = confirmer.filter(|_| wants_confirmation(&arrival));
         if arrival.is_success() && confirmer.is_none() {
-            return Ok(());
+            return Ok(arrival);
         }
-        let success = self.namespace.success(arrival.event());
-        match (self.peek(&success, arrival.deadline).await?, confirmer) {
-            (None, None) => Ok(()),
-            (None, Some(confirmer)) => Box::pin(self.confirm(confirmer, arrival)).await,
-            (Some(record), None) => Err(self.after_success(arrival, &record)),
+        let success = match self.peek(&arrival).await {
+            Ok(success) => success,
+            Err(answer) => return Err((arrival, answer)),
+        };
+        match (success, confirmer) {
+            (None, None) => Ok(arrival),
+            (None, Some(confirmer)) => Box::pin(self.ask(confirmer, arrival)).await,
+            (Some(record), None) => {
+                let answer = self.classify.after_success(&arrival, &record);
+                Err((arrival, answer))
+            }
             (Some(record), Some(confirmer)) => {
                 Err(Box::pin(self.resolve(confirmer, arrival, &record)).await)
             }
         }
     }
 
-    pub(crate) fn wants_truth(&self, arrival: &Arrival) -> bool {
-        let event = arrival.event();
-        let wanted = match event.meaning() {
-            Meaning::Inconsistent(_) | Meaning::Unknown => true,
-            Meaning::PhraseReady => event.is_final() || self.confirm_phrases,
-            _ => event.is_final(),
-        };
-        wanted && arrival.via() == Via::Callback
-    }
-
-    async fn peek(&self, slot: &SlotKey, deadline: Instant) -> Result<Option<Record>, Answer> {
-        if let Some(record) = self.twins.handled(slot) {
+    /// The record of the task's success.
+    async fn peek(&self, arrival: &Arrival<P::Event>) -> Result<Option<Record>, Answer> {
+        let slot: SlotKey = self.slots.success(arrival.event.task_id());
+        if let Some(record) = self.twins.handled(&slot) {
             return Ok(Some(record));
         }
-        let peek = || self.store.peek(slot);
-        let peeked = self.patiently("peek", deadline, peek).await;
+        let peeked = self.store.peek(&slot, arrival.deadline).await;
         peeked.ok_or(Answer::Refused(Rejection::StoreUnavailable))
     }
 
-    /// Once a task has succeeded, the rest of it is late. But where a poll finds a record without
-    /// that success, and nobody confirmed it, the two contradict each other.
-    fn after_success(&self, arrival: &Arrival, record: &Record) -> Answer {
+    async fn ask(
+        &self,
+        confirmer: &Confirmer<P>,
+        arrival: Arrival<P::Event>,
+    ) -> Result<Arrival<P::Event>, Answered<P::Event>> {
+        let arrival = match self.confirmed(confirmer, &arrival).await {
+            Ok(truth) => arrival.confirmed(truth),
+            Err(why) => match self.unconfirmed(&arrival, why) {
+                Ok(()) => arrival,
+                Err(answer) => return Err((arrival, answer)),
+            },
+        };
         if arrival.is_success() {
-            return self.known(arrival, record);
-        }
-        let first = Receipt::from_record(record);
-        let in_doubt = first.filter(|it| it.trust != Trust::Confirmed);
-        let denies = arrival.via() == Via::Poll && arrival.event().is_final();
-        match in_doubt.filter(|_| denies) {
-            Some(first) => {
-                self.report(arrival, &first);
-                Answer::Received(Disposition::Conflict)
-            }
-            None => Answer::Received(Disposition::Late),
-        }
-    }
-
-    async fn confirm(&self, confirmer: &Confirmer, arrival: &Arrival) -> Result<(), Answer> {
-        match self.truth(confirmer, arrival).await {
-            Ok(truth) => arrival.confirm(truth),
-            Err(doubt) => self.unconfirmed(arrival, doubt)?,
-        }
-        if arrival.is_success() {
-            return Ok(());
+            return Ok(arrival);
         }
         // The question took its time, and a success may have been handled meanwhile.
-        let success = self.namespace.success(arrival.event());
-        match self.peek(&success, arrival.deadline).await? {
-            Some(record) => Err(self.after_success(arrival, &record)),
-            None => Ok(()),
+        match self.peek(&arrival).await {
+            Ok(None) => Ok(arrival),
+            Ok(Some(record)) => {
+                let answer = self.classify.after_success(&arrival, &record);
+                Err((arrival, answer))
+            }
+            Err(answer) => Err((arrival, answer)),
         }
     }
 
-    fn unconfirmed(&self, arrival: &Arrival, doubt: Doubt) -> Result<(), Answer> {
-        log::unconfirmed(arrival);
+    fn unconfirmed(&self, arrival: &Arrival<P::Event>, why: ConfirmError) -> Result<(), Answer> {
+        log::unconfirmed(arrival.subject());
         if let Some(hook) = &self.on_unconfirmed {
-            panic::caught("on_unconfirmed", || hook(arrival.event()));
+            panic::caught("on_unconfirmed", || hook(&arrival.event));
         }
-        match (self.unconfirmed, doubt) {
+        match (self.otherwise, why) {
             // Nothing in it can be acted on, and a refusal would only use up the tries.
-            _ if arrival.event().meaning() == Meaning::Unknown => Ok(()),
-            (_, Doubt::Crowded) => Err(Answer::Refused(Rejection::TooManyWaiters)),
+            _ if arrival.event.stage() == Stage::Unknown => Ok(()),
+            (_, ConfirmError::Crowded) => Err(Answer::Refused(Rejection::TooManyWaiters)),
             (Unconfirmed::Deliver, _) => Ok(()),
             (Unconfirmed::Keep | Unconfirmed::Refuse, _) => {
                 Err(Answer::Refused(Rejection::Unconfirmed))
@@ -111,40 +124,60 @@ impl<D: DedupStore> Pipeline<D> {
         }
     }
 
-    /// The answer to an event of a task that has succeeded. One that names another voice is
+    /// The answer to an event of a task that has succeeded. One that names another result is
     /// resolved by the provider's record, unless what stands came from there already.
-    async fn resolve(&self, confirmer: &Confirmer, arrival: &Arrival, record: &Record) -> Answer {
-        let memory = arrival.memory();
-        let differs = |first: &Receipt| arrival.is_success() && !first.agrees_with(&memory);
+    async fn resolve(
+        &self,
+        confirmer: &Confirmer<P>,
+        arrival: Arrival<P::Event>,
+        record: &Record,
+    ) -> Answered<P::Event> {
+        let receipt = arrival.receipt();
+        let differs = |first: &Receipt| arrival.is_success() && !first.agrees_with(&receipt);
         let Some(first) = Receipt::from_record(record).filter(differs) else {
-            return self.after_success(arrival, record);
+            let answer = self.classify.after_success(&arrival, record);
+            return (arrival, answer);
         };
         if first.trust == Trust::Confirmed {
-            return Answer::Received(Disposition::Late);
+            return (arrival, Answer::Received(Disposition::Late));
         }
-        match self.truth(confirmer, arrival).await {
-            Ok(truth) => arrival.confirm(truth),
-            Err(Doubt::Unknown) => {}
-            Err(Doubt::Crowded) => return Answer::Refused(Rejection::TooManyWaiters),
-        }
-        if arrival.is_success() {
-            return self.known(arrival, record);
-        }
-        // The handler was given a success that the provider knows nothing of.
-        self.report(arrival, &first);
-        Answer::Received(Disposition::Conflict)
+        let arrival = match self.confirmed(confirmer, &arrival).await {
+            Ok(truth) => arrival.confirmed(truth),
+            Err(ConfirmError::Unknown) => arrival,
+            Err(ConfirmError::Crowded) => {
+                return (arrival, Answer::Refused(Rejection::TooManyWaiters));
+            }
+        };
+        let answer = match arrival.is_success() {
+            true => self.classify.answer_from(&arrival, record),
+            // The handler was given a success that the provider knows nothing of.
+            false => self.classify.report_conflict(&arrival, &first),
+        };
+        (arrival, answer)
     }
 
-    async fn truth(&self, confirmer: &Confirmer, arrival: &Arrival) -> Result<VoiceEvent, Doubt> {
-        let _place = self.twins.place().ok_or(Doubt::Crowded)?;
-        let budget = self.times.confirm;
-        let mut truth = pin!(confirmer.truth(arrival.event(), budget, arrival.deadline));
+    async fn confirmed(
+        &self,
+        confirmer: &Confirmer<P>,
+        arrival: &Arrival<P::Event>,
+    ) -> Result<P::Event, ConfirmError> {
+        let _quota = self.twins.quota().ok_or(ConfirmError::Crowded)?;
+        let (budget, deadline): (_, Instant) = (self.budget, arrival.deadline);
+        let mut confirmed = pin!(confirmer.confirmed(&arrival.event, budget, deadline));
         let mut ending = pin!(self.drain.ending());
         // What is not known when all has to end is not learned in time.
-        poll_fn(|cx| match truth.as_mut().poll(cx) {
-            Poll::Pending => ending.as_mut().poll(cx).map(|()| Err(Doubt::Unknown)),
+        poll_fn(|cx| match confirmed.as_mut().poll(cx) {
+            Poll::Pending => ending
+                .as_mut()
+                .poll(cx)
+                .map(|()| Err(ConfirmError::Unknown)),
             learned => learned,
         })
         .await
     }
+}
+
+/// Whether the provider is to be asked about what arrived. A poll has asked already.
+pub(crate) fn wants_confirmation<E: Event>(arrival: &Arrival<E>) -> bool {
+    !arrival.is_of_a_poll() && arrival.event.product().confirms(&arrival.event)
 }

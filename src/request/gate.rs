@@ -13,7 +13,7 @@ use crate::{
 /// Checks the head of a request, in the order in which the HTTP contract lists its rows.
 #[derive(Clone)]
 pub(crate) struct Gate {
-    pub(crate) credentials: Credentials,
+    pub(crate) credentials: Arc<Credentials>,
     pub(crate) tolerance: Duration,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -25,8 +25,8 @@ pub(crate) enum Credentials {
     Unsigned(UrlSecret),
 }
 
-/// What a good head leaves to be checked against the body.
-pub(crate) enum Proof {
+/// A good head, and what it leaves to be checked against the body.
+pub(crate) enum SignedHead {
     Signed {
         timestamp: Timestamp,
         signature: Signature,
@@ -35,28 +35,28 @@ pub(crate) enum Proof {
 }
 
 impl Gate {
-    pub(crate) fn check<B>(&self, request: &Request<B>) -> Result<Proof, Rejection> {
+    pub(crate) fn check<B>(&self, request: &Request<B>) -> Result<SignedHead, Rejection> {
         if request.method() != Method::POST {
             return Err(Rejection::Method);
         }
-        let signed = Signed::of(request.headers())?;
-        match &self.credentials {
+        let signed = SignatureHeaders::of(request.headers())?;
+        match &*self.credentials {
             Credentials::Signed(_) => self.check_signed(&signed),
             Credentials::Unsigned(secret) if secret.is_in(request.uri().query().unwrap_or("")) => {
-                Ok(Proof::Unsigned)
+                Ok(SignedHead::Unsigned)
             }
             Credentials::Unsigned(_) => Err(Rejection::UrlSecretWrong),
         }
     }
 
-    fn check_signed(&self, signed: &Signed<'_>) -> Result<Proof, Rejection> {
+    fn check_signed(&self, signed: &SignatureHeaders<'_>) -> Result<SignedHead, Rejection> {
         let (timestamp, signature) = (signed.timestamp.one()?, signed.signature.one()?);
         let timestamp =
             Timestamp::parse(timestamp.as_bytes()).ok_or(Rejection::TimestampMalformed)?;
         let signature =
             Signature::parse(signature.as_bytes()).ok_or(Rejection::SignatureMalformed)?;
         self.check_freshness(timestamp)?;
-        Ok(Proof::Signed {
+        Ok(SignedHead::Signed {
             timestamp,
             signature,
         })
@@ -85,7 +85,7 @@ impl fmt::Debug for Gate {
 
 /// The headers that matter, found in one pass.
 #[derive(Default)]
-struct Signed<'h> {
+struct SignatureHeaders<'h> {
     timestamp: Found<'h>,
     signature: Found<'h>,
 }
@@ -99,7 +99,7 @@ enum Found<'h> {
     Repeated,
 }
 
-impl<'h> Signed<'h> {
+impl<'h> SignatureHeaders<'h> {
     /// Looks at what the body is said to be on the way: first its type, then its encoding.
     fn of(headers: &'h HeaderMap) -> Result<Self, Rejection> {
         let mut signed = Self::default();

@@ -1,34 +1,40 @@
-//! The lease of a granted claim: what this process knows of it, and the heartbeat that keeps it.
+//! The heartbeat that keeps a claim while its handler runs.
 //!
-//! While it lives, its holder asks a store that fails again sooner than anybody else is answered, so
-//! that an outage that is shorter than the lease less one operation never passes the event on.
+//! While its lease lives, a holder asks a store that fails again sooner than anybody else is
+//! answered, so that an outage that is shorter than the lease less one operation never passes the
+//! event on.
 
-use std::{convert::Infallible, future::pending, sync::atomic::Ordering::Relaxed, time::Duration};
+use std::{convert::Infallible, future::pending, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 
+use super::log;
 use crate::{
     delivery::Delivery,
-    request::log,
-    request::pipeline::Pipeline,
+    process::patient::PatientStore,
     store::{DedupStore, Settled},
     util::timer::Backoff,
 };
 
+/// Renews leases.
+pub(crate) struct Heartbeat<D> {
+    pub(crate) store: PatientStore<D>,
+}
+
 /// A record has no lease that could end.
 const FOREVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
-impl<D: DedupStore> Pipeline<D> {
+impl<D: DedupStore> Heartbeat<D> {
     /// Renews the lease for ever. A beat that fails is no reason to stop: the commit decides.
-    pub(crate) async fn heartbeat(&self, delivery: &Delivery, granted: Instant) -> Infallible {
-        let times = &self.times;
+    pub(crate) async fn beat(&self, delivery: &Delivery, granted: Instant) -> Infallible {
+        let times = &self.store.times;
         // From the grant on: the first poll may have blocked the thread for longer than a beat.
         let mut due = granted + times.heartbeat;
         let mut patience = Backoff::new(times.quick(), times.heartbeat);
         loop {
             sleep_until(due).await;
             if due.elapsed() > times.lease / 2 {
-                log::heartbeat_late(&delivery.0, due.elapsed());
+                log::heartbeat_late(delivery.subject(), due.elapsed());
             }
             let asked = Instant::now();
             due = match self.renew(delivery).await {
@@ -44,43 +50,21 @@ impl<D: DedupStore> Pipeline<D> {
 
     /// Renews the lease; while it lives, until there is an answer.
     async fn renew(&self, delivery: &Delivery) -> Option<Settled> {
-        let end = || Instant::now() + self.times.store_operation;
-        let renewed = self.store_once("renew", end, || self.renewal(delivery));
-        let renewed = renewed.await;
+        let renewed = self.store.renew_once(delivery).await;
         if renewed.is_some() {
             return renewed;
         }
-        delivery.0.granted().lease.is_failing.store(true, Relaxed);
-        let end = self.end_of_haste(delivery)?;
-        let renewal = |_| self.renewal(delivery);
-        Box::pin(self.insist("renew", end, self.times.quick(), renewal)).await
-    }
-
-    /// Until when a store that is away is asked in haste; `None` where that is over.
-    ///
-    /// A beat longer than the lease lives: it may have been a beat old when the store went away, and
-    /// one that nobody took is still ours when it comes back.
-    pub(crate) fn end_of_haste(&self, delivery: &Delivery) -> Option<Instant> {
-        let end = delivery.0.leased_until()? + self.times.heartbeat;
-        (Instant::now() < end).then_some(end)
-    }
-
-    /// Renews the lease once.
-    pub(crate) async fn renewal(&self, delivery: &Delivery) -> Result<Settled, D::Error> {
-        let it = delivery.0.granted();
-        let (asked, lease) = (Instant::now(), self.times.lease);
-        let renewed = self.store.renew(&it.slot, &it.held, lease).await?;
-        if renewed == Settled::Applied {
-            it.lease.renew(asked - delivery.0.began + lease);
-        }
-        Ok(renewed)
+        delivery.lease().fail();
+        let end = self.store.end_of_haste(delivery)?;
+        let (quick, renewal) = (self.store.times.quick(), |_| self.store.renew(delivery));
+        Box::pin(self.store.insist("renew", end, quick, renewal)).await
     }
 
     /// The slot is no longer held: by us, because it is done, or because another holds it.
     async fn stop_renewing(&self, delivery: &Delivery) -> Infallible {
-        let lease = &delivery.0.granted().lease;
+        let lease = delivery.lease();
         if self.is_settled(delivery).await {
-            lease.renew(FOREVER);
+            lease.renew(Instant::now() + FOREVER);
         } else {
             lease.lose();
             log::claim_lost(delivery);
@@ -93,12 +77,12 @@ impl<D: DedupStore> Pipeline<D> {
     /// by its owner does, and from anybody else it changes nothing. A store that is away meanwhile is
     /// asked in haste: the lease runs out by itself, and an alarm that is false cannot be taken back.
     async fn is_settled(&self, delivery: &Delivery) -> bool {
-        let it = delivery.0.granted();
-        let commit = |_| self.store.commit(&it.slot, &it.held, &it.record, it.retain);
-        let once = Instant::now() + self.times.store_operation;
-        let end = self.end_of_haste(delivery);
+        let commit = |_| self.store.commit(delivery);
+        let once = self.store.operation_end();
+        let end = self.store.end_of_haste(delivery);
         let end = end.map_or(once, |end| end.max(once));
-        let repeated = Box::pin(self.insist("commit", end, self.times.quick(), commit));
+        let quick = self.store.times.quick();
+        let repeated = Box::pin(self.store.insist("commit", end, quick, commit));
         repeated.await == Some(Settled::Applied)
     }
 }

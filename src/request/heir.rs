@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::claim::{Claiming, Decided};
 use crate::{
     config::Times,
-    delivery::arrival::Arrival,
+    process::patient::Tries,
+    product::Product,
     reply::{Answer, Rejection},
-    request::claim::Claimed,
-    request::operation::Tries,
-    request::pipeline::Pipeline,
     store::{Claim, DedupStore, Owner, SlotKey},
     util::timer::{Backoff, by},
 };
@@ -27,47 +26,47 @@ struct Heir {
     tries: Tries,
 }
 
-impl<D: DedupStore> Pipeline<D> {
+impl<D: DedupStore, P: Product> Claiming<D, P> {
     /// Claims again and again, after `first` was no decision.
     ///
     /// A holder may have been kept from renewing its lease by the very outage that ends now, and
     /// must be heard first. So after an outage that may have been too long for its lease an heir
     /// looks whether the store is back, waits until the holder must have asked, and claims then.
-    pub(crate) async fn inherit(
+    pub(super) async fn inherit(
         &self,
-        arrival: &Arrival,
+        deadline: Instant,
         slot: &SlotKey,
         owner: Owner,
         first: (Option<Claim>, Instant),
-    ) -> Result<Claimed, Answer> {
+    ) -> Result<Decided, Answer> {
+        let times = &self.store.times;
         let mut heir = Heir {
             held_until: None,
             away_since: None,
             hangs: false,
-            polls: self.times.backoff(),
-            tries: self.tries(arrival.deadline),
+            polls: times.backoff(),
+            tries: self.store.tries(deadline),
         };
         let (mut claim, mut asked) = first;
         loop {
             let end = match claim {
                 Some(Claim::InFlight { remaining }) => {
-                    heir.wait_for_holder(arrival, asked, remaining).await?;
-                    heir.tries.answered(&self.times);
-                    arrival.deadline
+                    heir.wait_for_holder(deadline, asked, remaining).await?;
+                    heir.tries.answered(times);
+                    deadline
                 }
                 Some(decided) => return Ok((decided, asked)),
-                None => heir.wait_for_store(arrival, &self.times, asked).await?,
+                None => heir.wait_for_store(deadline, times, asked).await?,
             };
             if let Some(rest) = self.reserve(&heir) {
-                let peek = || self.store.peek(slot);
                 (claim, asked) = (None, Instant::now());
-                match self.store_once("peek", || end, peek).await {
+                match self.store.peek_once(slot, end).await {
                     Some(Some(record)) => return Ok((Claim::Done(record), asked)),
                     Some(None) => by(end, sleep(rest)).await.unwrap_or_default(),
                     None => continue,
                 }
             }
-            (claim, asked) = self.claim_until(slot, owner, end).await?;
+            (claim, asked) = self.ask_once(slot, owner, end).await?;
         }
     }
 
@@ -76,7 +75,7 @@ impl<D: DedupStore> Pipeline<D> {
     /// The holder of a lease that lives cannot be robbed. Where the store named none before it went
     /// away there is little to fear, and none is waited for whose lease must have ended long since.
     fn reserve(&self, heir: &Heir) -> Option<Duration> {
-        let times = &self.times;
+        let times = &self.store.times;
         let away = heir.away_since?.elapsed();
         let (spacing, quick) = (times.spacing(), times.quick());
         let is_leased = |until: Instant| Instant::now() + times.store_operation < until;
@@ -103,14 +102,14 @@ impl Heir {
     /// Another process holds the claim: until it is done or free.
     async fn wait_for_holder(
         &mut self,
-        arrival: &Arrival,
+        deadline: Instant,
         asked: Instant,
         remaining: Duration,
     ) -> Result<(), Answer> {
         self.away_since = None;
         self.held_until = asked.checked_add(remaining);
         let pause = self.polls.pause().min(remaining.max(Self::SHORTEST_POLL));
-        let slept = by(arrival.deadline, sleep(pause)).await;
+        let slept = by(deadline, sleep(pause)).await;
         slept.ok_or(Answer::Refused(Rejection::StillInFlight))
     }
 
@@ -118,7 +117,7 @@ impl Heir {
     /// holder, that one may still be done by the deadline.
     async fn wait_for_store(
         &mut self,
-        arrival: &Arrival,
+        deadline: Instant,
         times: &Times,
         asked: Instant,
     ) -> Result<Instant, Answer> {
@@ -129,9 +128,9 @@ impl Heir {
             return self.tries.next().await.ok_or(away);
         }
         let due = Instant::now() + self.polls.pause();
-        sleep_until(due.min(arrival.deadline)).await;
-        match due < arrival.deadline {
-            true => Ok(arrival.deadline),
+        sleep_until(due.min(deadline)).await;
+        match due < deadline {
+            true => Ok(deadline),
             false => Err(away),
         }
     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::{
     event::InvalidEvent,
     reply::Rejection,
-    request::gate::{Credentials, Proof},
+    request::gate::{Credentials, SignedHead},
     signature::{SIGNATURE_HEADER, TIMESTAMP_HEADER},
 };
 
@@ -124,9 +124,9 @@ pub(crate) fn of_body(
     rejection: Rejection,
     body: &[u8],
     credentials: &Credentials,
-    proof: &Proof,
+    head: &SignedHead,
 ) -> Option<&'static str> {
-    let changed = || is_signed_for_another(body, credentials, proof);
+    let changed = || is_signed_for_another(body, credentials, head);
     match rejection {
         Rejection::InvalidEvent(InvalidEvent::NotJson) => not_json(body),
         Rejection::InvalidEvent(InvalidEvent::NoTaskId) => Some("another sender?"),
@@ -158,17 +158,17 @@ fn not_json(body: &[u8]) -> Option<&'static str> {
 }
 
 /// Whether a key made the signature for a text of the body that is not its id.
-fn is_signed_for_another(body: &[u8], credentials: &Credentials, proof: &Proof) -> bool {
+fn is_signed_for_another(body: &[u8], credentials: &Credentials, head: &SignedHead) -> bool {
     // A genuine body has some hundred bytes and a dozen texts; a hostile one gets no more than that.
     const MAX_LEN: usize = 4096;
     const MAX_TEXTS: usize = 32;
     let (
         Credentials::Signed(keys),
-        Proof::Signed {
+        SignedHead::Signed {
             timestamp,
             signature,
         },
-    ) = (credentials, proof)
+    ) = (credentials, head)
     else {
         return false;
     };

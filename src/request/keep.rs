@@ -1,101 +1,50 @@
-//! What a layer does about a callback that it could not confirm in time.
+//! What becomes of a callback that could not be confirmed in time: it is asked on about.
 
 use std::sync::Arc;
 
+use super::{
+    Line,
+    caller::{BoxCaller, HandlerRequest, polled},
+    confirm::wants_confirmation,
+    log,
+};
 use crate::{
-    confirm::Unconfirmed,
-    delivery::Via,
-    delivery::arrival::Arrival,
-    event::{Meaning, VoiceEvent},
+    delivery::{Arrival, Subject, Via},
+    event::Stage,
+    process::drain::Drain,
+    product::{Event, Product},
     reply::{Answer, Disposition, Rejection},
-    request::caller::{BoxCaller, HandlerRequest},
-    request::log,
-    request::pipeline::Pipeline,
-    service,
     store::DedupStore,
-    watch::{HandOver, Handing, Kept, Source, keep_asking},
+    watch::{HandOver, Handing, Kept, Source, Watchlist, keep_asking},
 };
 
-impl<D: DedupStore> Pipeline<D> {
-    /// Asks on about what was refused because it could not be confirmed.
-    pub(crate) fn keep_refused<H, E>(
-        self: &Arc<Self>,
-        arrival: &Arrival,
-        answer: Answer,
-        caller: BoxCaller<H, E>,
-    ) where
-        H: Send + 'static,
-        E: Send + 'static,
-    {
-        match answer {
-            Answer::Refused(Rejection::Unconfirmed | Rejection::TooManyWaiters)
-                if self.wants_truth(arrival) =>
-            {
-                self.keep(arrival, caller);
-            }
-            _ => self.is_known(arrival, answer),
-        }
-    }
+/// The list of what is kept, and who is asked about it.
+pub(crate) struct Keeping<E: Event> {
+    pub(crate) list: Watchlist<E>,
+    pub(crate) source: Source<E>,
+    pub(crate) drain: Drain,
+}
 
-    /// Asks on about what is handed over without an outcome: what is unknown, or a record that says
-    /// that the task is over and may yet fill in.
-    pub(crate) fn keep_undecided<H, E>(
-        self: &Arc<Self>,
-        arrival: &Arrival,
-        caller: &mut BoxCaller<H, E>,
-    ) where
-        H: Send + 'static,
-        E: Send + 'static,
-    {
-        let is_undecided = match arrival.event().meaning() {
-            Meaning::Unknown | Meaning::Inconsistent(_) => !arrival.event().is_final(),
-            _ => false,
-        };
-        if self.confirmer.is_none() || !is_undecided || arrival.via() == Via::Poll {
-            return;
-        }
-        if let Some(caller) = caller.as_mut().again(HandlerRequest::default()) {
-            self.keep(arrival, caller);
-        }
-    }
-
-    fn keep<H, E>(self: &Arc<Self>, arrival: &Arrival, mut caller: BoxCaller<H, E>)
-    where
-        H: Send + 'static,
-        E: Send + 'static,
-    {
-        let Some(confirmer) = &self.confirmer else {
-            return;
-        };
-        if self.unconfirmed != Unconfirmed::Keep {
-            return;
-        }
-        // What arrived is not kept: the record will be handed over.
-        if let Some(request) = caller.as_mut().request_mut() {
-            *request = HandlerRequest::default();
-        }
-        let phrase = arrival.event().meaning() == Meaning::PhraseReady;
-        let pipeline = Arc::clone(self);
-        let hand_over = Box::new(ToItsHandler { pipeline, caller });
-        let kept = Kept { hand_over, phrase };
-        if !confirmer.kept.keep(arrival.event().task_id(), kept) {
-            return log::not_kept(arrival);
-        }
-        let source = Source {
-            confirm: Arc::clone(confirmer.source()),
-            kind: self.kind,
-        };
-        keep_asking(&confirmer.kept, source, self.drain.clone());
-    }
-
+impl<E: Event> Keeping<E> {
     /// Stops to ask about a task whose outcome is delivered.
-    pub(crate) fn is_known(&self, arrival: &Arrival, answer: Answer) {
-        let (Some(confirmer), Answer::Received(how)) = (&self.confirmer, answer) else {
-            return;
-        };
-        if settles(how) && arrival.event().is_final() {
-            confirmer.kept.forget(arrival.event().task_id());
+    pub(crate) fn learn(&self, event: &E, answer: Answer) {
+        if let Answer::Received(how) = answer
+            && settles(how)
+            && event.is_final()
+        {
+            self.list.forget(event.task_id());
         }
+    }
+
+    fn keep(&self, event: &E, subject: Subject<'_>, hand_over: Box<dyn HandOver<E>>) {
+        let step = match event.stage() {
+            Stage::Progress { step, .. } => Some(step),
+            _ => None,
+        };
+        if !self.list.keep(event.task_id(), Kept { hand_over, step }) {
+            return log::not_kept(subject);
+        }
+        keep_asking(&self.list, self.source.clone(), self.drain.clone());
     }
 }
 
@@ -111,25 +60,93 @@ fn settles(how: Disposition) -> bool {
     }
 }
 
-/// The way to the handler that the callback was for.
-struct ToItsHandler<D, H, E> {
-    pipeline: Arc<Pipeline<D>>,
+impl<D: DedupStore, P: Product> Line<D, P> {
+    /// Asks on about what was refused because it could not be confirmed.
+    pub(super) fn keep_refused<H, E>(
+        self: &Arc<Self>,
+        arrival: &Arrival<P::Event>,
+        answer: Answer,
+        caller: BoxCaller<H, E>,
+    ) where
+        H: Send + 'static,
+        E: Send + 'static,
+    {
+        let Some(keeping) = &self.keeping else {
+            return;
+        };
+        match answer {
+            Answer::Refused(Rejection::Unconfirmed | Rejection::TooManyWaiters)
+                if wants_confirmation(arrival) =>
+            {
+                let hand_over = self.hand_over_later(caller);
+                keeping.keep(&arrival.event, arrival.subject(), hand_over);
+            }
+            _ => keeping.learn(&arrival.event, answer),
+        }
+    }
+
+    /// Asks on about what is handed over without an outcome: what is unknown, or a record that says
+    /// that the task is over and may yet fill in.
+    pub(super) fn keep_undecided<H, E>(
+        self: &Arc<Self>,
+        event: &P::Event,
+        subject: Subject<'_>,
+        caller: &mut BoxCaller<H, E>,
+    ) where
+        H: Send + 'static,
+        E: Send + 'static,
+    {
+        let is_undecided = match event.stage() {
+            Stage::Unknown | Stage::Inconsistent { .. } => !event.is_final(),
+            _ => false,
+        };
+        let Some(keeping) = self.keeping.as_ref().filter(|_| is_undecided) else {
+            return;
+        };
+        if subject.origin.via == Via::Poll {
+            return;
+        }
+        if let Some(caller) = caller.as_mut().again(HandlerRequest::default()) {
+            keeping.keep(event, subject, self.hand_over_later(caller));
+        }
+    }
+
+    /// The way to the handler that the callback was for. What arrived is not kept: the record will
+    /// be handed over.
+    fn hand_over_later<H, E>(
+        self: &Arc<Self>,
+        mut caller: BoxCaller<H, E>,
+    ) -> Box<dyn HandOver<P::Event>>
+    where
+        H: Send + 'static,
+        E: Send + 'static,
+    {
+        if let Some(request) = caller.as_mut().request_mut() {
+            *request = HandlerRequest::default();
+        }
+        let line = Arc::clone(self);
+        Box::new(ToItsHandler { line, caller })
+    }
+}
+
+struct ToItsHandler<D, P: Product, H, E> {
+    line: Arc<Line<D, P>>,
     caller: BoxCaller<H, E>,
 }
 
-impl<D, H, E> HandOver for ToItsHandler<D, H, E>
+impl<D, P, H, E> HandOver<P::Event> for ToItsHandler<D, P, H, E>
 where
     D: DedupStore,
+    P: Product,
     H: Send + 'static,
     E: Send + 'static,
 {
-    fn hand_over(&mut self, record: VoiceEvent) -> Handing {
-        let request: HandlerRequest = service::polled(&record);
-        let caller = self.caller.as_mut().again(request);
-        let pipeline = Arc::clone(&self.pipeline);
+    fn hand_over(&mut self, record: P::Event) -> Handing {
+        let caller = self.caller.as_mut().again(polled(&record));
+        let line = Arc::clone(&self.line);
         Box::pin(async move {
             match caller {
-                Some(caller) => pipeline.hand_over(record, caller).await,
+                Some(caller) => line.hand_over(record, caller).await,
                 None => Answer::Refused(Rejection::StoreUnavailable),
             }
         })

@@ -20,28 +20,40 @@ mod on {
     };
 
     use crate::{
-        delivery::{Conflict, Delivery, arrival::Arrival},
+        delivery::{Conflict, Delivery, Subject},
+        event::Stage,
+        product::{Event, Product},
         reply::{Answer, Disposition, Rejection},
         util::{Escaped, log::TARGET},
     };
 
     /// One line about a genuine event.
     macro_rules! about {
-        ($level:ident, $arrival:ident, $($rest:tt)+) => {
+        ($level:ident, $subject:ident, $($rest:tt)+) => {
             $level!(
                 target: TARGET,
-                task_id = ?Escaped($arrival.event().task_id().as_str()),
-                kind = $arrival.event().kind().as_str(),
-                outcome = $arrival.event().outcome().as_str(),
-                trust = $arrival.trust().as_str(),
-                key = $arrival.key_label(),
-                hint = $arrival.event().foreign().map(another_route),
+                task_id = ?Escaped($subject.task_id),
+                product = $subject.product,
+                stage = $subject.stage.as_str(),
+                name = name_of($subject.stage),
+                trust = $subject.origin.trust.as_str(),
+                key = $subject.origin.key_label.as_deref(),
+                hint = $subject.foreign.map(another_route),
                 $($rest)+
             )
         };
     }
 
-    /// Content that is plainly another product's is no voice's, and its handler waits elsewhere.
+    /// Which progress, or which contradiction.
+    fn name_of(stage: Stage) -> Option<&'static str> {
+        match stage {
+            Stage::Progress { name, .. } => Some(name),
+            Stage::Inconsistent { why } => Some(why),
+            _ => None,
+        }
+    }
+
+    /// What is plainly another product's has its handler elsewhere.
     fn another_route(product: &str) -> DisplayValue<String> {
         display(format!(
             "content of {product}: is the URL of another product's route?"
@@ -60,19 +72,19 @@ mod on {
     }
 
     /// A genuine event that was answered without its handler, or before it had ended.
-    pub(crate) fn answered(arrival: &Arrival, answer: Answer) {
+    pub(crate) fn answered(subject: Subject<'_>, answer: Answer) {
         match answer {
             Answer::Received(disposition) => about!(
                 info,
-                arrival,
-                waited = ?arrival.began.elapsed(),
+                subject,
+                waited = ?subject.began.elapsed(),
                 disposition = disposition.as_str(),
                 "received",
             ),
             Answer::Refused(rejection) => about!(
                 warn,
-                arrival,
-                waited = ?arrival.began.elapsed(),
+                subject,
+                waited = ?subject.began.elapsed(),
                 status = rejection.status().as_u16(),
                 reason = %rejection,
                 "postponed",
@@ -82,16 +94,16 @@ mod on {
 
     /// A genuine event whose handler has ended.
     pub(crate) fn handled(
-        arrival: &Arrival,
+        subject: Subject<'_>,
         how: Disposition,
         stopped: Option<Rejection>,
         granted: Instant,
     ) {
         about!(
             info,
-            arrival,
-            via = arrival.via().as_str(),
-            waited = ?(granted - arrival.began),
+            subject,
+            via = subject.origin.via.as_str(),
+            waited = ?(granted - subject.began),
             handled = ?granted.elapsed(),
             disposition = how.as_str(),
             stopped = stopped.map(|why| why.as_str()),
@@ -99,13 +111,13 @@ mod on {
         );
     }
 
-    pub(crate) fn record_unreadable(arrival: &Arrival) {
-        let task_id = Escaped(arrival.event().task_id().as_str());
+    pub(crate) fn record_unreadable(subject: Subject<'_>) {
+        let task_id = Escaped(subject.task_id);
         error!(target: TARGET, ?task_id, "the store's record cannot be read");
     }
 
-    pub(crate) fn mounted_twice(arrival: &Arrival) {
-        let task_id = Escaped(arrival.event().task_id().as_str());
+    pub(crate) fn mounted_twice(subject: Subject<'_>) {
+        let task_id = Escaped(subject.task_id);
         error!(
             target: TARGET,
             ?task_id,
@@ -115,8 +127,8 @@ mod on {
         );
     }
 
-    pub(crate) fn heartbeat_late(arrival: &Arrival, by: Duration) {
-        let task_id = Escaped(arrival.event().task_id().as_str());
+    pub(crate) fn heartbeat_late(subject: Subject<'_>, by: Duration) {
+        let task_id = Escaped(subject.task_id);
         warn!(
             target: TARGET,
             ?task_id,
@@ -126,7 +138,7 @@ mod on {
     }
 
     pub(crate) fn claim_lost(delivery: &Delivery) {
-        let task_id = Escaped(delivery.0.event().task_id().as_str());
+        let task_id = Escaped(delivery.subject().task_id);
         let (fence, attempt) = (delivery.fence(), delivery.attempt());
         error!(
             target: TARGET,
@@ -138,7 +150,7 @@ mod on {
     }
 
     pub(crate) fn commit_given_up(delivery: &Delivery) {
-        let task_id = Escaped(delivery.0.event().task_id().as_str());
+        let task_id = Escaped(delivery.subject().task_id);
         error!(
             target: TARGET,
             ?task_id,
@@ -146,14 +158,14 @@ mod on {
         );
     }
 
-    pub(crate) fn unconfirmed(arrival: &Arrival) {
-        let task_id = Escaped(arrival.event().task_id().as_str());
+    pub(crate) fn unconfirmed(subject: Subject<'_>) {
+        let task_id = Escaped(subject.task_id);
         warn!(target: TARGET, ?task_id, "the provider could not confirm an event");
     }
 
     /// What could not be confirmed, and is not asked on about.
-    pub(crate) fn not_kept(arrival: &Arrival) {
-        let task_id = Escaped(arrival.event().task_id().as_str());
+    pub(crate) fn not_kept(subject: Subject<'_>) {
+        let task_id = Escaped(subject.task_id);
         error!(
             target: TARGET,
             ?task_id,
@@ -161,14 +173,14 @@ mod on {
         );
     }
 
-    pub(crate) fn conflict(conflict: &Conflict) {
+    pub(crate) fn conflict<E: Event>(conflict: &Conflict<E>) {
         error!(
             target: TARGET,
             task_id = ?Escaped(conflict.task_id().as_str()),
-            voice_id = ?conflict.voice_id(),
+            product = conflict.event.product().name(),
             same_header_pair = ?conflict.same_header_pair,
             first_trust = conflict.first_trust.as_str(),
-            "a task succeeded twice with different voices; the first stands",
+            "a task succeeded twice with different results; the first stands",
         );
     }
 }
@@ -180,21 +192,23 @@ mod off {
     use tokio::time::Instant;
 
     use crate::{
-        delivery::{Conflict, Delivery, arrival::Arrival},
+        delivery::{Conflict, Delivery, Subject},
         reply::{Answer, Disposition, Rejection},
     };
 
     pub(crate) fn refused(_: Rejection, _: impl FnOnce() -> Option<&'static str>) {}
-    pub(crate) fn answered(arrival: &Arrival, _: Answer) {
-        let _ = (arrival.began, arrival.event().foreign()); // which nobody else reads
+    pub(crate) fn answered(subject: Subject<'_>, _: Answer) {
+        // Which nobody else reads.
+        let _ = (subject.task_id, subject.product, subject.stage);
+        let _ = (subject.foreign, subject.began);
     }
-    pub(crate) fn handled(_: &Arrival, _: Disposition, _: Option<Rejection>, _: Instant) {}
-    pub(crate) fn record_unreadable(_: &Arrival) {}
-    pub(crate) fn mounted_twice(_: &Arrival) {}
-    pub(crate) fn heartbeat_late(_: &Arrival, _: Duration) {}
+    pub(crate) fn handled(_: Subject<'_>, _: Disposition, _: Option<Rejection>, _: Instant) {}
+    pub(crate) fn record_unreadable(_: Subject<'_>) {}
+    pub(crate) fn mounted_twice(_: Subject<'_>) {}
+    pub(crate) fn heartbeat_late(_: Subject<'_>, _: Duration) {}
     pub(crate) fn claim_lost(_: &Delivery) {}
     pub(crate) fn commit_given_up(_: &Delivery) {}
-    pub(crate) fn unconfirmed(_: &Arrival) {}
-    pub(crate) fn not_kept(_: &Arrival) {}
-    pub(crate) fn conflict(_: &Conflict) {}
+    pub(crate) fn unconfirmed(_: Subject<'_>) {}
+    pub(crate) fn not_kept(_: Subject<'_>) {}
+    pub(crate) fn conflict<E>(_: &Conflict<E>) {}
 }

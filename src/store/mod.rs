@@ -83,6 +83,8 @@ use std::{fmt, future::Future, time::Duration};
 
 use tower::BoxError;
 
+use crate::util::random;
+
 /// The longest lease that a store grants or believes in: 60 seconds.
 pub const MAX_LEASE: Duration = Duration::from_secs(60);
 
@@ -315,6 +317,11 @@ impl fmt::Debug for SlotKey {
 pub struct Owner([u8; 16]);
 
 impl Owner {
+    /// One that nobody else has.
+    pub(crate) fn random() -> Self {
+        Self(random::unique())
+    }
+
     /// The bytes to store.
     pub fn as_bytes(&self) -> &[u8; 16] {
         &self.0
@@ -342,12 +349,6 @@ pub struct Held {
 }
 
 impl Held {
-    pub(crate) const NONE: Self = Self {
-        owner: Owner([0; 16]),
-        fence: 0,
-        attempt: 0,
-    };
-
     /// Puts a claim together; stores call this.
     ///
     /// `fence` must grow with every acquisition of the slot. `attempt` counts acquisitions from 1.

@@ -5,7 +5,6 @@ use std::{hash::BuildHasher, sync::LazyLock, time::Duration};
 use sha2::{Digest, Sha256};
 
 use super::{Claim, DedupStore, Owner, SlotKey};
-use crate::util::random;
 
 /// How many slots all probes of a store share, so that they leave no more rows than these.
 const SLOTS: u64 = 64;
@@ -18,7 +17,7 @@ const LEASE: Duration = Duration::from_secs(1);
 
 /// Of the process and not of the probe: to claim again what one holds already is granted, so that
 /// probes of one process never stand in each other's way.
-static OWNER: LazyLock<Owner> = LazyLock::new(random::owner);
+static OWNER: LazyLock<Owner> = LazyLock::new(Owner::random);
 
 pub(super) async fn trial<D: DedupStore + ?Sized>(store: &D) -> Result<(), D::Error> {
     for number in 0..TRIES {

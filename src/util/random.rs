@@ -10,8 +10,6 @@ use std::{
     time::Duration,
 };
 
-use crate::store::Owner;
-
 static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 static COUNTER: AtomicU64 = AtomicU64::new(0);
 static PROCESS: LazyLock<u128> = LazyLock::new(|| {
@@ -19,12 +17,12 @@ static PROCESS: LazyLock<u128> = LazyLock::new(|| {
     u128::from(high) << 64 | u128::from(low)
 });
 
-/// An owner that nobody else has: a number of this process, under its random key. An odd factor
-/// keeps different numbers different and spreads them over all bytes.
-pub(crate) fn owner() -> Owner {
+/// Bytes that nobody else has: a number of this process, under its random key. An odd factor keeps
+/// different numbers different and spreads them over all bytes.
+pub(crate) fn unique() -> [u8; 16] {
     let count = u128::from(COUNTER.fetch_add(1, Relaxed));
     let spread = (count ^ *PROCESS).wrapping_mul(0xDA94_2042_E4DD_58B5_9E37_79B9_7F4A_7C15);
-    Owner::from(spread.to_be_bytes())
+    spread.to_be_bytes()
 }
 
 /// A span below `limit`; zero for a limit of zero.

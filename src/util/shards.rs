@@ -1,14 +1,12 @@
-//! A value in many mutexes, picked by slot.
+//! A value in many mutexes, picked by a hash.
 
 use std::{
     fmt,
-    hash::{BuildHasher, Hasher, RandomState},
+    hash::{BuildHasher, Hash, Hasher, RandomState},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use crate::store::SlotKey;
-
-/// One `T` per shard; a slot always lands in the same one.
+/// One `T` per shard; a key always lands in the same one.
 pub(crate) struct Shards<T> {
     shards: Box<[Mutex<T>]>,
     hash: SlotHash,
@@ -22,12 +20,12 @@ impl<T> Shards<T> {
         Self { shards, hash }
     }
 
-    /// Locks the shard of `slot`.
+    /// Locks the shard of `key`.
     ///
     /// Nothing that runs under these locks can panic, so a poisoned one is still whole.
-    pub(crate) fn lock(&self, slot: &SlotKey) -> MutexGuard<'_, T> {
+    pub(crate) fn lock(&self, key: &impl Hash) -> MutexGuard<'_, T> {
         // The high bits, because the maps inside the shards use the low ones.
-        let index = (self.hash.hash_one(slot) >> 48) as usize % self.shards.len();
+        let index = (self.hash.hash_one(key) >> 48) as usize % self.shards.len();
         #[allow(clippy::indexing_slicing)] // a remainder is below the length, which is at least 1
         self.shards[index]
             .lock()
@@ -48,7 +46,7 @@ impl<T> fmt::Debug for Shards<T> {
     }
 }
 
-/// Hashes a [`SlotKey`], which is a SHA-256 output already: eight of its bytes under a secret
+/// Hashes what is a SHA-256 output already: eight of its bytes under a secret
 /// seed spread well, and choosing them needs both the seed and a broken SHA-256.
 #[derive(Clone, Copy)]
 pub(crate) struct SlotHash(u64);

@@ -14,23 +14,26 @@ use super::{
 };
 use crate::{
     confirm::{Confirmation, ErasedConfirm},
-    event::{CallbackKind, Meaning, VoiceEvent},
+    event::Stage,
     process::drain::Drain,
+    product::{Event, Product},
     reply::{Answer, Disposition},
-    util::panic::Guarded,
-    util::timer::{by, either},
+    util::{
+        panic::Guarded,
+        timer::{by, either},
+    },
 };
 
 /// Takes a record the way of a callback, from the claim on.
-pub(crate) trait HandOver: Send {
-    fn hand_over(&mut self, record: VoiceEvent) -> Handing;
+pub(crate) trait HandOver<E>: Send {
+    fn hand_over(&mut self, record: E) -> Handing;
 }
 
 /// How handing over ends.
 pub(crate) type Handing = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
 /// Has what a layer keeps asked about, until nothing is left of it or the layer is drained.
-pub(crate) fn keep_asking(list: &Watchlist, source: Source, drain: Drain) {
+pub(crate) fn keep_asking<E: Event>(list: &Watchlist<E>, source: Source<E>, drain: Drain) {
     let Some(driving) = list.drive(true) else {
         return;
     };
@@ -48,14 +51,22 @@ pub(crate) fn keep_asking(list: &Watchlist, source: Source, drain: Drain) {
     });
 }
 
-/// Who is asked, and for which kind of record.
-#[derive(Clone)]
-pub(crate) struct Source {
-    pub(crate) confirm: Arc<dyn ErasedConfirm>,
-    pub(crate) kind: CallbackKind,
+/// Who is asked, and for the records of which product.
+pub(crate) struct Source<E: Event> {
+    pub(crate) confirm: Arc<dyn ErasedConfirm<E::Product>>,
+    pub(crate) product: E::Product,
 }
 
-impl Source {
+impl<E: Event> Clone for Source<E> {
+    fn clone(&self) -> Self {
+        Self {
+            confirm: Arc::clone(&self.confirm),
+            product: self.product.clone(),
+        }
+    }
+}
+
+impl<E: Event> Source<E> {
     /// The longest that a question may take.
     const LONGEST: Duration = Duration::from_secs(30);
 
@@ -63,9 +74,9 @@ impl Source {
     /// is a turn, and only then decides whose turn it is.
     pub(crate) async fn ask(
         self,
-        list: &Watchlist,
-        mut driving: Driving,
-        mut deliver: impl FnMut() -> Option<Box<dyn HandOver>>,
+        list: &Watchlist<E>,
+        mut driving: Driving<E>,
+        mut deliver: impl FnMut() -> Option<Box<dyn HandOver<E>>>,
         polls: &mut JoinSet<()>,
     ) {
         let places = Arc::new(Semaphore::new(list.pace().at_once));
@@ -82,7 +93,7 @@ impl Source {
     }
 
     /// Waits for a turn, and ends those who could not wait for it.
-    async fn turn(&self, list: &Watchlist) {
+    async fn turn(&self, list: &Watchlist<E>) {
         let mut turn = pin!(Guarded::new("turn", || self.confirm.turn_erased()));
         while let Some(end) = list.next_end() {
             if by(end, turn.as_mut()).await.is_some() {
@@ -94,12 +105,12 @@ impl Source {
 
     async fn poll(
         self,
-        mut running: Running,
+        mut running: Running<E>,
         place: OwnedSemaphorePermit,
-        deliver: Option<Box<dyn HandOver>>,
+        deliver: Option<Box<dyn HandOver<E>>>,
     ) {
         let found = std::mem::replace(&mut running.found, Found::only(Unsettled::Unreachable));
-        let asked = self.confirm.look_up_erased(self.kind, running.task());
+        let asked = self.confirm.look_up_erased(&self.product, running.task());
         let asked = by(Instant::now() + Self::LONGEST, asked).await;
         // The handler may take its time; others are asked about meanwhile.
         drop(place);
@@ -124,24 +135,26 @@ impl Source {
     /// The record, where there is nothing better to wait for.
     fn judge(
         &self,
-        running: &Running,
-        answer: Confirmation,
+        running: &Running<E>,
+        answer: Confirmation<E>,
         before: Found,
-    ) -> Result<VoiceEvent, Found> {
+    ) -> Result<E, Found> {
         let record = match answer {
             Confirmation::Confirmed(record) => record,
             Confirmation::Pending => return Err(Found::only(Unsettled::Pending)),
             Confirmation::Unavailable => return Err(Found::only(Unsettled::Unreachable)),
         };
-        if record.task_id() != running.task() || record.kind() != self.kind {
+        if record.task_id() != running.task() || record.product().name() != self.product.name() {
             return Err(Found::only(Unsettled::Unreachable));
         }
-        let phrase = running.kept.as_ref().is_some_and(|kept| kept.phrase);
-        match record.meaning() {
+        let wanted = running.kept.as_ref().and_then(|kept| kept.step);
+        match record.stage() {
             _ if record.is_final() => Ok(record),
-            Meaning::PhraseReady if phrase => Ok(record),
-            Meaning::Inconsistent(_) if before.finished + 1 >= FINISHED => Ok(record),
-            Meaning::Inconsistent(_) => Err(Found {
+            Stage::Progress { step, .. } if wanted.is_some_and(|wanted| wanted <= step) => {
+                Ok(record)
+            }
+            Stage::Inconsistent { .. } if before.finished + 1 >= FINISHED => Ok(record),
+            Stage::Inconsistent { .. } => Err(Found {
                 last: Unsettled::Inconsistent,
                 finished: before.finished + 1,
             }),
@@ -154,7 +167,7 @@ impl Source {
 const FINISHED: u32 = 3;
 
 /// How the watch ends; `None` where it does not.
-fn watched(answer: Answer, record: VoiceEvent) -> Option<Watched> {
+fn watched<E>(answer: Answer, record: E) -> Option<Watched<E>> {
     match answer {
         Answer::Received(how) => match how {
             // The record of another run stands, and this one succeeded too.

@@ -6,24 +6,24 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::event::{TaskId, VoiceEvent};
+use crate::{event::TaskId, product::DefaultEvent};
 
 /// How a watch ended.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum Watched {
+pub enum Watched<E = DefaultEvent> {
     /// The poll found this record, and the handler took it. A record that says that the task is
     /// over and names no result is handed over too.
-    Delivered(VoiceEvent),
+    Delivered(E),
     /// The poll found this record, and a callback or another process had delivered the same.
-    AlreadyDelivered(VoiceEvent),
+    AlreadyDelivered(E),
     /// The poll found this record, and the task's success was confirmed and delivered before: a
     /// failure after a success.
-    Late(VoiceEvent),
+    Late(E),
     /// The poll found this record, and it contradicts what was handed over without being confirmed:
-    /// another voice, or no success at all. Reported to
+    /// another result, or no success at all. Reported to
     /// [`on_conflict`](crate::SunoCallbackLayer::on_conflict); the handler did not see the record.
-    Conflict(VoiceEvent),
+    Conflict(E),
     /// The time is over, and the outcome is not delivered. Nobody asks any more.
     Expired(Unsettled),
     /// The layer was drained, or the reconciler dropped. Watch the task again after the restart.
@@ -32,7 +32,7 @@ pub enum Watched {
     Refused,
 }
 
-impl Watched {
+impl<E> Watched<E> {
     /// A short constant name for logs and metrics.
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -80,24 +80,24 @@ pub enum Unsettled {
 /// Dropping it does not end the watch.
 #[derive(Debug)]
 #[must_use = "the watch goes on without it; drop it with `let _ =` or `drop` where its end does not matter"]
-pub struct Watch(pub(super) oneshot::Receiver<Watched>);
+pub struct Watch<E = DefaultEvent>(pub(super) oneshot::Receiver<Watched<E>>);
 
-impl Future for Watch {
-    type Output = Watched;
+impl<E> Future for Watch<E> {
+    type Output = Watched<E>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Watched> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Watched<E>> {
         let ended = Pin::new(&mut self.0).poll(cx);
         ended.map(|ended| ended.unwrap_or(Watched::Stopped))
     }
 }
 
 /// Somebody who wants to know how a watch ends.
-pub(super) enum Listener {
-    One(oneshot::Sender<Watched>),
-    All(mpsc::UnboundedSender<(TaskId, Watched)>),
+pub(super) enum Listener<E> {
+    One(oneshot::Sender<Watched<E>>),
+    All(mpsc::UnboundedSender<(TaskId, Watched<E>)>),
 }
 
-impl Listener {
+impl<E> Listener<E> {
     pub(super) fn is_there(&self) -> bool {
         match self {
             Self::One(sender) => !sender.is_closed(),
@@ -105,7 +105,7 @@ impl Listener {
         }
     }
 
-    pub(super) fn tell(self, task: &TaskId, watched: Watched) {
+    pub(super) fn tell(self, task: &TaskId, watched: Watched<E>) {
         match self {
             Self::One(sender) => drop(sender.send(watched)),
             Self::All(sender) => drop(sender.send((task.clone(), watched))),

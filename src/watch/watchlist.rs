@@ -16,25 +16,27 @@ use super::{
     run::HandOver,
     watched::{Listener, Unsettled, Watch, Watched},
 };
-use crate::{event::TaskId, util::log, util::timer::by};
+use crate::{
+    event::TaskId,
+    product::{DefaultEvent, Event},
+    util::{log, timer::by},
+};
 
 /// The tasks that are asked about until their outcome is delivered. Cheap to clone.
 ///
 /// It can be made before the [`Reconciler`](crate::Reconciler) that watches it, which needs the
 /// mounted service. A list belongs to one reconciler.
-#[derive(Clone)]
-pub struct Watchlist(Arc<Shared>);
+pub struct Watchlist<E: Event = DefaultEvent>(Arc<Shared<E>>);
 
-struct Shared {
+struct Shared<E: Event> {
     pace: Pace,
-    state: Mutex<State>,
+    state: Mutex<State<E>>,
     /// Notified when there may be something to do sooner than before.
     sooner: Notify,
 }
 
-#[derive(Default)]
-struct State {
-    tasks: HashMap<TaskId, Entered>,
+struct State<E: Event> {
+    tasks: HashMap<TaskId, Entered<E>>,
     queue: Queue,
     /// When each task's time is over.
     ends: BTreeMap<Place, TaskId>,
@@ -44,15 +46,15 @@ struct State {
     driven: bool,
 }
 
-struct Entered {
+struct Entered<E: Event> {
     /// Where it is in `ends`.
     end: Place,
     /// Where it is in the queue; `None` while it is asked about or handed over.
     place: Option<Place>,
     pauses: Pauses,
-    listeners: Vec<Listener>,
+    listeners: Vec<Listener<E>>,
     found: Found,
-    kept: Option<Kept>,
+    kept: Option<Kept<E>>,
 }
 
 /// What the questions so far have found.
@@ -64,19 +66,19 @@ pub(crate) struct Found {
 }
 
 /// What a layer could not confirm, with its own way to the handler.
-pub(crate) struct Kept {
-    pub(crate) hand_over: Box<dyn HandOver>,
-    /// Whether a phrase is what it waits for.
-    pub(crate) phrase: bool,
+pub(crate) struct Kept<E: Event> {
+    pub(crate) hand_over: Box<dyn HandOver<E>>,
+    /// The step of the progress that it waits for; `None` where it waits for the end.
+    pub(crate) step: Option<u8>,
 }
 
 /// What a poll came to.
-pub(crate) enum Step {
-    Ended(Watched),
+pub(crate) enum Step<E> {
+    Ended(Watched<E>),
     Again(Found),
 }
 
-impl Watchlist {
+impl<E: Event> Watchlist<E> {
     /// An empty list.
     ///
     /// # Errors
@@ -90,7 +92,7 @@ impl Watchlist {
     fn with(pace: Pace) -> Self {
         Self(Arc::new(Shared {
             pace,
-            state: Mutex::default(),
+            state: Mutex::new(State::new()),
             sooner: Notify::new(),
         }))
     }
@@ -100,7 +102,7 @@ impl Watchlist {
     ///
     /// A task that is watched already stays one watch with its deadline. Never blocks, so it fits
     /// into a hook.
-    pub fn watch(&self, task: &TaskId) -> Watch {
+    pub fn watch(&self, task: &TaskId) -> Watch<E> {
         let (sender, ended) = oneshot::channel();
         self.enter(task, self.first_pause(), Some(Listener::One(sender)), None);
         Watch(ended)
@@ -129,7 +131,7 @@ impl Watchlist {
         &self,
         tasks: impl IntoIterator<Item = TaskId>,
         at_once: usize,
-        mut ended: impl FnMut(&TaskId, Watched),
+        mut ended: impl FnMut(&TaskId, Watched<E>),
     ) {
         let (sender, mut ends) = mpsc::unbounded_channel();
         let mut tasks = tasks.into_iter();
@@ -169,14 +171,14 @@ impl Watchlist {
     }
 
     /// Keeps what could not be confirmed. False when there is no room for it.
-    pub(crate) fn keep(&self, task: &TaskId, kept: Kept) -> bool {
+    pub(crate) fn keep(&self, task: &TaskId, kept: Kept<E>) -> bool {
         self.enter(task, self.first_pause(), None, Some(kept))
     }
 
     /// The outcome of the task is delivered: nobody has to ask any more about what was kept.
     pub(crate) fn forget(&self, task: &TaskId) {
         let mut state = self.state();
-        let only_kept = |it: &Entered| it.listeners.is_empty() && it.kept.is_some();
+        let only_kept = |it: &Entered<E>| it.listeners.is_empty() && it.kept.is_some();
         // One that is under way ends by itself.
         if state
             .tasks
@@ -195,8 +197,8 @@ impl Watchlist {
         &self,
         task: &TaskId,
         pause: Duration,
-        listener: Option<Listener>,
-        kept: Option<Kept>,
+        listener: Option<Listener<E>>,
+        kept: Option<Kept<E>>,
     ) -> bool {
         let mut state = self.state();
         let is_full = state.tasks.len() >= self.0.pace.tasks;
@@ -226,7 +228,7 @@ impl Watchlist {
 
     /// The right to ask about this list, unless somebody has it. It ends by itself with the last
     /// task where `only_while_needed`.
-    pub(crate) fn drive(&self, only_while_needed: bool) -> Option<Driving> {
+    pub(crate) fn drive(&self, only_while_needed: bool) -> Option<Driving<E>> {
         let mut state = self.state();
         let is_free = !std::mem::replace(&mut state.driven, true);
         is_free.then(|| Driving {
@@ -238,7 +240,7 @@ impl Watchlist {
 
     /// Completes when a task is due, and ends those whose time is over meanwhile. False when nothing
     /// is on a list that nobody waits for. Cancel safe.
-    pub(crate) async fn due(&self, driving: &mut Driving) -> bool {
+    pub(crate) async fn due(&self, driving: &mut Driving<E>) -> bool {
         loop {
             let sooner = self.0.sooner.notified();
             let next = {
@@ -271,7 +273,7 @@ impl Watchlist {
     }
 
     /// A task that is due.
-    pub(crate) fn take(&self) -> Option<Running> {
+    pub(crate) fn take(&self) -> Option<Running<E>> {
         let mut state = self.state();
         let now = Instant::now();
         state.expire(now, self.grace());
@@ -304,7 +306,7 @@ impl Watchlist {
         }
     }
 
-    fn settle(&self, task: &TaskId, step: Step, kept: Option<Kept>) {
+    fn settle(&self, task: &TaskId, step: Step<E>, kept: Option<Kept<E>>) {
         self.0.sooner.notify_one();
         let mut state = self.state();
         let found = match step {
@@ -330,18 +332,24 @@ impl Watchlist {
         state.put(task, next, false);
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State<E>> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Default for Watchlist {
+impl<E: Event> Clone for Watchlist<E> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<E: Event> Default for Watchlist<E> {
     fn default() -> Self {
         Self::with(Pace::default())
     }
 }
 
-impl fmt::Debug for Watchlist {
+impl<E: Event> fmt::Debug for Watchlist<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Watchlist")
             .field("pace", &self.0.pace)
@@ -350,14 +358,25 @@ impl fmt::Debug for Watchlist {
     }
 }
 
-impl State {
+impl<E: Event> State<E> {
+    fn new() -> Self {
+        Self {
+            tasks: HashMap::new(),
+            queue: Queue::default(),
+            ends: BTreeMap::new(),
+            entered: 0,
+            stopped: false,
+            driven: false,
+        }
+    }
+
     fn insert(
         &mut self,
         task: &TaskId,
         pace: &Pace,
         pause: Duration,
-        listener: Option<Listener>,
-        kept: Option<Kept>,
+        listener: Option<Listener<E>>,
+        kept: Option<Kept<E>>,
     ) {
         let deadline = pace.deadline();
         self.entered += 1;
@@ -402,7 +421,7 @@ impl State {
         }
     }
 
-    fn remove(&mut self, task: &TaskId) -> Option<Entered> {
+    fn remove(&mut self, task: &TaskId) -> Option<Entered<E>> {
         let entered = self.tasks.remove(task)?;
         self.ends.remove(&entered.end);
         if let Some(place) = &entered.place {
@@ -415,7 +434,7 @@ impl State {
         Some(entered)
     }
 
-    fn end(&mut self, task: &TaskId, watched: Watched) {
+    fn end(&mut self, task: &TaskId, watched: Watched<E>) {
         let Some(entered) = self.remove(task) else {
             return;
         };
@@ -440,10 +459,10 @@ impl Found {
     }
 }
 
-impl Entered {
+impl<E: Event> Entered<E> {
     /// A hook may watch the same task many times and drop every watch, so who has gone is
     /// forgotten.
-    fn join(&mut self, listener: Option<Listener>, kept: Option<Kept>) -> Option<Kept> {
+    fn join(&mut self, listener: Option<Listener<E>>, kept: Option<Kept<E>>) -> Option<Kept<E>> {
         self.listeners.retain(Listener::is_there);
         self.listeners.extend(listener);
         match self.kept {
@@ -457,16 +476,16 @@ impl Entered {
 }
 
 /// The right to ask about a list.
-pub(crate) struct Driving {
-    list: Watchlist,
+pub(crate) struct Driving<E: Event> {
+    list: Watchlist<E>,
     only_while_needed: bool,
     is_over: bool,
 }
 
-impl Driving {
+impl<E: Event> Driving<E> {
     /// Gives the right back where nothing is left to ask about: under the lock, so that whoever puts
     /// the next task on the list finds it free.
-    fn is_over(&mut self, state: &mut State) -> bool {
+    fn is_over(&mut self, state: &mut State<E>) -> bool {
         if self.only_while_needed && state.tasks.is_empty() {
             self.is_over = true;
             state.driven = false;
@@ -475,7 +494,7 @@ impl Driving {
     }
 }
 
-impl Drop for Driving {
+impl<E: Event> Drop for Driving<E> {
     fn drop(&mut self) {
         if !self.is_over {
             self.list.state().driven = false;
@@ -484,25 +503,25 @@ impl Drop for Driving {
 }
 
 /// A task that is asked about or handed over. Dropping it puts the task back.
-pub(crate) struct Running {
-    list: Watchlist,
+pub(crate) struct Running<E: Event> {
+    list: Watchlist<E>,
     task: TaskId,
     pub(crate) found: Found,
-    pub(crate) kept: Option<Kept>,
-    ended: Option<Watched>,
+    pub(crate) kept: Option<Kept<E>>,
+    ended: Option<Watched<E>>,
 }
 
-impl Running {
+impl<E: Event> Running<E> {
     pub(crate) fn task(&self) -> &TaskId {
         &self.task
     }
 
-    pub(crate) fn end(mut self, watched: Watched) {
+    pub(crate) fn end(mut self, watched: Watched<E>) {
         self.ended = Some(watched);
     }
 }
 
-impl Drop for Running {
+impl<E: Event> Drop for Running<E> {
     fn drop(&mut self) {
         let step = match self.ended.take() {
             Some(watched) => Step::Ended(watched),

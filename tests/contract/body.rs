@@ -121,9 +121,9 @@ async fn the_body_limit_is_a_knob() {
         };
         layer().limits(limits).unwrap()
     };
-    let probe = Probe::with(&layer(limit));
+    let probe = Probe::with(&layer(Some(limit)));
     probe.send(callback.request()).await.assert_accepted();
-    let probe = Probe::with(&layer(limit - 1));
+    let probe = Probe::with(&layer(Some(limit - 1)));
     probe
         .send(callback.request())
         .await

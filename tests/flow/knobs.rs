@@ -32,7 +32,7 @@ const TIMES: [Knob<Times, Duration>; 11] = [
 ];
 
 const LIMITS: [Knob<Limits, usize>; 6] = [
-    ("body", |it, to| it.body = to),
+    ("body", |it, to| it.body = Some(to)),
     ("waiters_per_slot", |it, to| it.waiters_per_slot = to),
     ("waiters", |it, to| it.waiters = to),
     ("events_per_task", |it, to| it.events_per_task = to),

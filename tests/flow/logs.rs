@@ -95,7 +95,7 @@ async fn f64_a_log_line_cannot_be_forged_and_holds_no_secret() {
         "handled",
         "received",
         "refused",
-        "different voices",
+        "different results",
     ] {
         assert!(all.contains(word), "{word} is logged: {all}");
     }
@@ -128,8 +128,8 @@ async fn one_event_is_logged_per_request_with_what_an_operator_needs() {
         vec![
             "INFO",
             "task-7",
-            "kind=generate",
-            "outcome=ready",
+            "product=voice",
+            "stage=success",
             "key=default",
             "waited=",
             "handled=",
@@ -138,8 +138,8 @@ async fn one_event_is_logged_per_request_with_what_an_operator_needs() {
         vec![
             "INFO",
             "task-7",
-            "kind=generate",
-            "outcome=ready",
+            "product=voice",
+            "stage=success",
             "key=default",
             "waited=",
             "disposition=duplicate",
@@ -466,7 +466,7 @@ async fn another_product_s_content_is_logged_with_the_route_that_it_belongs_to()
         let line = logs::lines().into_iter().next_back().unwrap();
         let hint = format!("content of {product}: is the URL of another product's route?");
         assert!(
-            line.contains("outcome=unknown") && line.contains(&hint),
+            line.contains("stage=unknown") && line.contains(&hint),
             "{line}"
         );
     }

@@ -751,7 +751,7 @@ fn token_soup_is_judged_as_a_second_parser_judges_it() {
 #[test]
 fn f59_nesting_without_end_is_400_and_takes_no_stack() {
     let limits = Limits {
-        body: 2 << 20,
+        body: Some(2 << 20),
         ..Limits::default()
     };
     let deep = move || {

@@ -8,8 +8,7 @@ use super::{
 };
 use crate::{
     DedupStore,
-    store::{Claim, MAX_LEASE, Record, Settled},
-    util::random,
+    store::{Claim, MAX_LEASE, Owner, Record, Settled},
 };
 
 /// A slot has at most one holder whose lease has not ended; when it has ended, the next one is
@@ -20,7 +19,7 @@ use crate::{
 /// When the law is broken, or the store fails.
 pub async fn one_holder_at_most<D: DedupStore>(store: &Arc<D>) -> Result<(), LawBroken> {
     let probe = Probe::new("one_holder_at_most", &**store);
-    let (first, second) = (random::owner(), random::owner());
+    let (first, second) = (Owner::random(), Owner::random());
     probe.granted(first, MAX_LEASE, "free slot").await?;
     match probe.claim(second, LONG).await? {
         Claim::InFlight { remaining } => probe.holds(remaining <= MAX_LEASE, || {
@@ -47,7 +46,7 @@ pub async fn one_holder_at_most<D: DedupStore>(store: &Arc<D>) -> Result<(), Law
 /// When the law is broken, or the store fails.
 pub async fn claim_is_idempotent<D: DedupStore>(store: &Arc<D>) -> Result<(), LawBroken> {
     let probe = Probe::new("claim_is_idempotent", &**store);
-    let owner = random::owner();
+    let owner = Owner::random();
     let first = probe.granted(owner, SHORT, "free slot").await?;
     let again = probe.granted(owner, LONG, "repeated by its owner").await?;
     probe.equal(&again, &first, "a repeated claim")?;
@@ -65,7 +64,7 @@ pub async fn claim_is_idempotent<D: DedupStore>(store: &Arc<D>) -> Result<(), La
 /// When the law is broken, or the store fails.
 pub async fn ended_claim_stays_its_owners<D: DedupStore>(store: &Arc<D>) -> Result<(), LawBroken> {
     let probe = Probe::new("ended_claim_stays_its_owners", &**store);
-    let owner = random::owner();
+    let owner = Owner::random();
     let slots = [(); 4].map(|()| probe.at(super::probe::slot()));
     let [renewed, committed, released, claimed] = &slots;
     let free = "free slot";
@@ -94,7 +93,7 @@ pub async fn ended_claim_stays_its_owners<D: DedupStore>(store: &Arc<D>) -> Resu
 /// When the law is broken, or the store fails.
 pub async fn renewal_extends_the_lease<D: DedupStore>(store: &Arc<D>) -> Result<(), LawBroken> {
     let probe = Probe::new("renewal_extends_the_lease", &**store);
-    let held = probe.granted(random::owner(), SHORT, "free slot").await?;
+    let held = probe.granted(Owner::random(), SHORT, "free slot").await?;
     let settled = probe.renew(&held, LONG).await?;
     probe.applied(settled, "renewal")?;
     probe.short_leases_end().await?;
@@ -103,7 +102,7 @@ pub async fn renewal_extends_the_lease<D: DedupStore>(store: &Arc<D>) -> Result<
     let settled = probe.renew(&held, SHORT).await?;
     probe.applied(settled, "second renewal")?;
     probe.short_leases_end().await?;
-    let next = random::owner();
+    let next = Owner::random();
     let taken = probe
         .granted(next, LONG, "the renewed lease has ended")
         .await?;
@@ -122,11 +121,11 @@ pub async fn fence_grows_with_every_acquisition<D: DedupStore>(
     store: &Arc<D>,
 ) -> Result<(), LawBroken> {
     let probe = Probe::new("fence_grows_with_every_acquisition", &**store);
-    let owner = random::owner();
+    let owner = Owner::random();
     let mut fence = None;
     for attempt in 1..=6 {
         let released = attempt % 3 != 0;
-        let who = if attempt <= 2 { owner } else { random::owner() };
+        let who = if attempt <= 2 { owner } else { Owner::random() };
         let held = probe.granted(who, SHORT, "nobody holds it").await?;
         probe.equal(&held.attempt(), &attempt, "attempt")?;
         probe.holds(fence.is_none_or(|before| held.fence() > before), || {
@@ -150,14 +149,14 @@ pub async fn fence_grows_with_every_acquisition<D: DedupStore>(
 pub async fn idle_slot_keeps_its_fence<D: DedupStore>(store: &Arc<D>) -> Result<(), LawBroken> {
     let probe = Probe::new("idle_slot_keeps_its_fence", &**store);
     let (released, ended) = (&probe, probe.at(super::probe::slot()));
-    let first = released.granted(random::owner(), SHORT, "free").await?;
+    let first = released.granted(Owner::random(), SHORT, "free").await?;
     probe.applied(released.release(&first).await?, "release")?;
-    let other = ended.granted(random::owner(), SHORT, "free").await?;
+    let other = ended.granted(Owner::random(), SHORT, "free").await?;
     for _ in 0..3 {
         probe.short_leases_end().await?;
     }
     for (slot, before) in [(released, first), (&ended, other)] {
-        let next = slot.granted(random::owner(), LONG, "idle slot").await?;
+        let next = slot.granted(Owner::random(), LONG, "idle slot").await?;
         probe.holds(next.fence() > before.fence(), || {
             format!("fence {} after {}", next.fence(), before.fence())
         })?;
@@ -176,8 +175,8 @@ pub async fn absurd_lease_counts_as_ended<D: DedupStore>(store: &Arc<D>) -> Resu
     let hour = Duration::from_secs(3600);
     for lease in [hour, Duration::MAX] {
         let probe = Probe::new("absurd_lease_counts_as_ended", &**store);
-        let absurd = probe.granted(random::owner(), lease, "free slot").await?;
-        let next = probe.granted(random::owner(), LONG, "absurd lease").await?;
+        let absurd = probe.granted(Owner::random(), lease, "free slot").await?;
+        let next = probe.granted(Owner::random(), LONG, "absurd lease").await?;
         probe.equal(
             &probe.renew(&absurd, LONG).await?,
             &Settled::Lost,
@@ -185,7 +184,7 @@ pub async fn absurd_lease_counts_as_ended<D: DedupStore>(store: &Arc<D>) -> Resu
         )?;
         probe.applied(probe.renew(&next, lease).await?, "absurd renewal")?;
         probe
-            .granted(random::owner(), MAX_LEASE, "absurd renewal")
+            .granted(Owner::random(), MAX_LEASE, "absurd renewal")
             .await?;
         probe.is_in_flight("a lease of 60 s is not absurd").await?;
     }
@@ -204,10 +203,10 @@ pub async fn claims_are_never_evicted<D: DedupStore>(store: &Arc<D>) -> Result<(
     let mut claims = Vec::new();
     for _ in 0..100 {
         let slot = probe.at(super::probe::slot());
-        let held = slot.granted(random::owner(), LONG, "free slot").await?;
+        let held = slot.granted(Owner::random(), LONG, "free slot").await?;
         claims.push((slot, held));
         let other = probe.at(super::probe::slot());
-        let done = other.granted(random::owner(), LONG, "free slot").await?;
+        let done = other.granted(Owner::random(), LONG, "free slot").await?;
         let settled = other.commit(&done, &Record::EMPTY).await?;
         probe.applied(settled, "commit")?;
     }

@@ -9,7 +9,6 @@ use super::{
 use crate::{
     DedupStore,
     store::{Claim, Held, Owner, Record, SlotKey},
-    util::random,
 };
 
 /// Done is done, whoever asks and whatever they try, also when the lease under which it was
@@ -20,7 +19,7 @@ use crate::{
 /// When the law is broken, or the store fails.
 pub async fn done_is_absorbing<D: DedupStore>(store: &Arc<D>) -> Result<(), LawBroken> {
     let probe = Probe::new("done_is_absorbing", &**store);
-    let (owner, stranger) = (random::owner(), random::owner());
+    let (owner, stranger) = (Owner::random(), Owner::random());
     let first = record(b"the first");
     let held = probe.granted(owner, SHORT, "free slot").await?;
     probe.applied(probe.commit(&held, &first).await?, "commit")?;
@@ -51,14 +50,14 @@ pub async fn done_is_absorbing<D: DedupStore>(store: &Arc<D>) -> Result<(), LawB
 pub async fn peek_shows_done_alone<D: DedupStore>(store: &Arc<D>) -> Result<(), LawBroken> {
     let probe = Probe::new("peek_shows_done_alone", &**store);
     probe.equal(&probe.peek().await?, &None, "peek at a free slot")?;
-    let held = probe.granted(random::owner(), SHORT, "free slot").await?;
+    let held = probe.granted(Owner::random(), SHORT, "free slot").await?;
     probe.equal(&probe.peek().await?, &None, "peek at a held slot")?;
     probe.short_leases_end().await?;
     probe.equal(&probe.peek().await?, &None, "peek at an ended claim")?;
     probe.applied(probe.release(&held).await?, "release")?;
     probe.equal(&probe.peek().await?, &None, "peek at a released slot")?;
     let held = probe
-        .granted(random::owner(), LONG, "released slot")
+        .granted(Owner::random(), LONG, "released slot")
         .await?;
     let done = record(b"done");
     probe.applied(probe.commit(&held, &done).await?, "commit")?;
@@ -74,9 +73,9 @@ pub async fn retention_ends<D: DedupStore>(store: &Arc<D>) -> Result<(), LawBrok
     let probe = Probe::new("retention_ends", &**store);
     let kept = probe.at(slot());
     let done = record(b"done");
-    let held = kept.granted(random::owner(), SHORT, "free slot").await?;
+    let held = kept.granted(Owner::random(), SHORT, "free slot").await?;
     probe.applied(kept.commit_for(&held, &done, LONG).await?, "commit")?;
-    let held = probe.granted(random::owner(), LONG, "free slot").await?;
+    let held = probe.granted(Owner::random(), LONG, "free slot").await?;
     let settled = probe.commit_for(&held, &done, SHORT).await?;
     probe.applied(settled, "commit")?;
 
@@ -87,7 +86,7 @@ pub async fn retention_ends<D: DedupStore>(store: &Arc<D>) -> Result<(), LawBrok
             .await?;
     }
     let next = probe
-        .granted(random::owner(), LONG, "retention has ended")
+        .granted(Owner::random(), LONG, "retention has ended")
         .await?;
     probe.is_in_flight("claimed after its retention").await?;
     probe.lost(
@@ -109,12 +108,12 @@ pub async fn retention_ends<D: DedupStore>(store: &Arc<D>) -> Result<(), LawBrok
 /// When the law is broken, or the store fails.
 pub async fn endless_retention_is_granted<D: DedupStore>(store: &Arc<D>) -> Result<(), LawBroken> {
     let probe = Probe::new("endless_retention_is_granted", &**store);
-    let held = probe.granted(random::owner(), LONG, "free slot").await?;
+    let held = probe.granted(Owner::random(), LONG, "free slot").await?;
     let done = record(b"done");
     let settled = probe.commit_for(&held, &done, Duration::MAX).await?;
     probe.applied(settled, "commit for ever")?;
     probe.equal(&probe.peek().await?, &Some(done), "peek")?;
-    probe.is_done(random::owner(), &done, "claim").await
+    probe.is_done(Owner::random(), &done, "claim").await
 }
 
 /// A record comes back as it was: none, one and 64 bytes, any bytes.
@@ -129,11 +128,11 @@ pub async fn records_round_trip<D: DedupStore>(store: &Arc<D>) -> Result<(), Law
     let short = [&b""[..], b"\0", b"\xff", b"'\"\\", b"\0\0\0"].map(record);
     for bytes in short.into_iter().chain(full) {
         let probe = Probe::new(law, &**store);
-        let held = probe.granted(random::owner(), LONG, "free slot").await?;
+        let held = probe.granted(Owner::random(), LONG, "free slot").await?;
         probe.applied(probe.commit(&held, &bytes).await?, "commit")?;
         probe.equal(&probe.peek().await?, &Some(bytes), "peeked record")?;
         probe
-            .is_done(random::owner(), &bytes, "claimed record")
+            .is_done(Owner::random(), &bytes, "claimed record")
             .await?;
     }
     Ok(())
@@ -192,6 +191,6 @@ fn odd_owner(number: u8) -> Owner {
     match number % 3 {
         0 => Owner::from([0; 16]),
         1 => Owner::from([0xff; 16]),
-        _ => random::owner(),
+        _ => Owner::random(),
     }
 }

@@ -6,7 +6,6 @@ use super::LawBroken;
 use crate::{
     DedupStore,
     store::{Claim, Held, Owner, Record, Settled, SlotKey},
-    util::random,
 };
 
 /// Ends while a law watches.
@@ -87,7 +86,7 @@ impl<'a, D: DedupStore> Probe<'a, D> {
 
     /// Somebody else claims, and must not be granted.
     pub(super) async fn is_in_flight(&self, why: &str) -> Law {
-        match self.claim(random::owner(), LONG).await? {
+        match self.claim(Owner::random(), LONG).await? {
             Claim::InFlight { .. } => Ok(()),
             other => Err(self.broken(format!(
                 "{why}: a stranger's claim must be in flight, was {other:?}"
@@ -130,8 +129,8 @@ impl<'a, D: DedupStore> Probe<'a, D> {
     /// own clock: until a later one has.
     pub(super) async fn short_leases_end(&self) -> Law {
         let witness = self.at(slot());
-        witness.granted(random::owner(), SHORT, "free slot").await?;
-        let successor = random::owner();
+        witness.granted(Owner::random(), SHORT, "free slot").await?;
+        let successor = Owner::random();
         let deadline = Instant::now() + PATIENCE;
         while !matches!(witness.claim(successor, LONG).await?, Claim::Granted(_)) {
             self.in_time(deadline, "a lease of 100 ms must end").await?;
@@ -160,7 +159,7 @@ impl<'a, D: DedupStore> Probe<'a, D> {
 /// A slot with a name that no other run uses.
 pub(super) fn slot() -> SlotKey {
     let mut bytes = [0; 32];
-    let halves = [random::owner(), random::owner()];
+    let halves = [Owner::random(), Owner::random()];
     for (byte, random) in bytes
         .iter_mut()
         .zip(halves.iter().flat_map(Owner::as_bytes))

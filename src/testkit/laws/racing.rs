@@ -19,7 +19,6 @@ use super::{
 use crate::{
     DedupStore,
     store::{Claim, Held, Owner, SlotKey},
-    util::random,
 };
 
 /// How many tasks race.
@@ -38,7 +37,7 @@ pub async fn one_of_many_wins<D: DedupStore>(store: &Arc<D>) -> Result<(), LawBr
         probe.equal(&first.len(), &1, "holders of a free slot after a race")?;
 
         let ended = Probe::new(law, &**store);
-        let before = ended.granted(random::owner(), SHORT, "free slot").await?;
+        let before = ended.granted(Owner::random(), SHORT, "free slot").await?;
         ended.short_leases_end().await?;
         let next = race(law, store, ended.slot).await?;
         ended.equal(
@@ -97,7 +96,7 @@ pub async fn dropped_operations_are_whole_or_not_at_all<D: DedupStore>(
 }
 
 async fn drop_one_after_the_other<D: DedupStore>(probe: &Probe<'_, D>, polls: usize) -> Law {
-    let owner = random::owner();
+    let owner = Owner::random();
     dropped(probe.claim(owner, LONG), polls).await;
     let held = probe.granted(owner, LONG, "repeated after a drop").await?;
     probe.equal(&held.attempt(), &1, "attempt after a dropped claim")?;
@@ -127,7 +126,7 @@ async fn granted_in_the_end<D: DedupStore>(
     probe: &Probe<'_, D>,
     owner: Owner,
 ) -> Result<Held, LawBroken> {
-    if let Claim::Granted(held) = probe.claim(random::owner(), LONG).await? {
+    if let Claim::Granted(held) = probe.claim(Owner::random(), LONG).await? {
         probe.equal(&held.attempt(), &2, "attempt after a dropped release")?;
         return Ok(held);
     }
@@ -135,7 +134,7 @@ async fn granted_in_the_end<D: DedupStore>(
         .granted(owner, LONG, "claimed by a dropped claim")
         .await?;
     probe.applied(probe.release(&late).await?, "release of a late claim")?;
-    probe.granted(random::owner(), LONG, "released slot").await
+    probe.granted(Owner::random(), LONG, "released slot").await
 }
 
 /// Polls a future so many times, then drops it.
@@ -166,7 +165,7 @@ async fn race<D: DedupStore>(
         let store = Arc::clone(store);
         tasks.spawn(async move {
             let probe = Probe::new(law, &*store).at(slot);
-            match probe.claim(random::owner(), LONG).await? {
+            match probe.claim(Owner::random(), LONG).await? {
                 Claim::Granted(held) => Ok(Some(held)),
                 Claim::InFlight { .. } => Ok(None),
                 done => Err(probe.broken(format!("claim of an open slot was {done:?}"))),
@@ -183,7 +182,7 @@ async fn take_a_turn<D: DedupStore>(
     inside: Arc<AtomicBool>,
 ) -> Result<Held, LawBroken> {
     let probe = Probe::new(law, &*store).at(slot);
-    let owner = random::owner();
+    let owner = Owner::random();
     let deadline = Probe::<D>::deadline();
     let held = loop {
         match probe.claim(owner, LONG).await? {

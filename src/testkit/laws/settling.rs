@@ -8,8 +8,7 @@ use super::{
 };
 use crate::{
     DedupStore,
-    store::{Claim, Held},
-    util::random,
+    store::{Claim, Held, Owner},
 };
 
 /// Renew, commit and release apply for the current owner and fence alone; for anybody else they are
@@ -20,7 +19,7 @@ use crate::{
 /// When the law is broken, or the store fails.
 pub async fn only_the_holder_settles<D: DedupStore>(store: &Arc<D>) -> Result<(), LawBroken> {
     let probe = Probe::new("only_the_holder_settles", &**store);
-    let zombie = random::owner();
+    let zombie = Owner::random();
     all_lost(&probe, &Held::new(zombie, 1, 1), "slot that never was").await?;
     let before = probe.granted(zombie, SHORT, "free slot").await?;
     probe.equal(
@@ -29,7 +28,7 @@ pub async fn only_the_holder_settles<D: DedupStore>(store: &Arc<D>) -> Result<()
         "attempt after settling a slot that never was",
     )?;
     probe.short_leases_end().await?;
-    let held = probe.granted(random::owner(), LONG, "ended lease").await?;
+    let held = probe.granted(Owner::random(), LONG, "ended lease").await?;
     all_lost(&probe, &before, "the holder before").await?;
 
     let (owner, fence) = (held.owner(), held.fence());
@@ -43,7 +42,7 @@ pub async fn only_the_holder_settles<D: DedupStore>(store: &Arc<D>) -> Result<()
     probe.applied(probe.release(&held).await?, "release by the holder")?;
     all_lost(&probe, &held, "the holder after its release").await?;
     let next = probe
-        .granted(random::owner(), LONG, "released slot")
+        .granted(Owner::random(), LONG, "released slot")
         .await?;
     let settled = probe.commit(&next, &record(b"mine")).await?;
     probe.applied(settled, "commit by the holder")?;
@@ -61,7 +60,7 @@ pub async fn only_the_holder_settles<D: DedupStore>(store: &Arc<D>) -> Result<()
 /// When the law is broken, or the store fails.
 pub async fn commit_is_idempotent<D: DedupStore>(store: &Arc<D>) -> Result<(), LawBroken> {
     let probe = Probe::new("commit_is_idempotent", &**store);
-    let held = probe.granted(random::owner(), SHORT, "free slot").await?;
+    let held = probe.granted(Owner::random(), SHORT, "free slot").await?;
     let record = record(b"done");
     for time in ["first commit", "second commit"] {
         probe.applied(probe.commit(&held, &record).await?, time)?;
@@ -79,9 +78,9 @@ pub async fn commit_is_idempotent<D: DedupStore>(store: &Arc<D>) -> Result<(), L
 /// When the law is broken, or the store fails.
 pub async fn release_frees_at_once<D: DedupStore>(store: &Arc<D>) -> Result<(), LawBroken> {
     let probe = Probe::new("release_frees_at_once", &**store);
-    let held = probe.granted(random::owner(), LONG, "free slot").await?;
+    let held = probe.granted(Owner::random(), LONG, "free slot").await?;
     probe.applied(probe.release(&held).await?, "release")?;
-    match probe.claim(random::owner(), LONG).await? {
+    match probe.claim(Owner::random(), LONG).await? {
         Claim::Granted(_) => probe.is_in_flight("claimed after the release").await,
         other => Err(probe.broken(format!("claim after the release was {other:?}"))),
     }

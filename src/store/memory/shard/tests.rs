@@ -1,7 +1,6 @@
 use std::time::Duration;
 
 use super::*;
-use crate::util::random;
 
 const LEASE: Duration = Duration::from_secs(5);
 
@@ -26,7 +25,7 @@ impl Lone {
     /// As the store does it.
     fn claim(&mut self, key: &SlotKey, now: Tick) -> Option<Held> {
         let hash = self.seed.hash(key);
-        let (owner, until) = (random::owner(), now.plus(LEASE));
+        let (owner, until) = (Owner::random(), now.plus(LEASE));
         let known = self.shard.claim(hash, key, owner, until, now);
         let claim = known.or_else(|| self.shard.insert(hash, key, owner, until, now));
         match claim {

@@ -1,4 +1,4 @@
-//! One operation of the store: its tries, the time they have, and what may go wrong.
+//! The store, with the patience that an event deserves.
 //!
 //! Patience is counted in time and not in tries: an outage that ends while the deadline still leaves
 //! the handler its share costs the provider no try.
@@ -6,6 +6,7 @@
 use std::{
     future::{Future, poll_fn},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -14,55 +15,123 @@ use pin_project_lite::pin_project;
 use tokio::time::{Instant, sleep_until};
 use tower::BoxError;
 
+use super::drain::Drain;
 use crate::{
     config::Times,
-    request::pipeline::Pipeline,
-    store::DedupStore,
-    util::log,
-    util::panic::{Guarded, Panicked},
-    util::timer::{Alarm, Backoff, OrAlarm, by, within},
+    delivery::Delivery,
+    store::{Claim, DedupStore, Owner, Record, Settled, SlotKey},
+    util::{
+        log,
+        panic::{Guarded, Panicked},
+        timer::{Alarm, Backoff, OrAlarm, by, within},
+    },
 };
 
-impl<D: DedupStore> Pipeline<D> {
-    /// Tries a store operation for as long as the deadline leaves the handler its share. `None`
-    /// when that was not enough.
-    pub(crate) async fn patiently<T, F>(
-        &self,
-        name: &'static str,
-        deadline: Instant,
-        operation: impl Fn() -> F,
-    ) -> Option<T>
-    where
-        F: Future<Output = Result<T, D::Error>>,
-    {
-        let tried = self.store_once(name, || deadline, &operation).await;
-        if tried.is_some() {
-            return tried;
+/// A store whose operations are bounded, guarded against panics, and repeated.
+pub(crate) struct PatientStore<D> {
+    store: Arc<D>,
+    pub(crate) times: Times,
+    drain: Drain,
+}
+
+impl<D: DedupStore> PatientStore<D> {
+    pub(crate) fn new(store: Arc<D>, times: Times, drain: Drain) -> Self {
+        Self {
+            store,
+            times,
+            drain,
         }
-        // Boxed, so that the way without a failure stays small.
-        Box::pin(self.again(name, deadline, operation)).await
     }
 
-    async fn again<T, F>(
-        &self,
-        name: &'static str,
-        deadline: Instant,
-        operation: impl Fn() -> F,
-    ) -> Option<T>
-    where
-        F: Future<Output = Result<T, D::Error>>,
-    {
+    /// Looks whether a slot is done, for as long as the deadline leaves the handler its share.
+    /// `None` when the store gave no answer.
+    pub(crate) async fn peek(&self, slot: &SlotKey, deadline: Instant) -> Option<Option<Record>> {
+        let peeked = self.peek_once(slot, deadline).await;
+        if peeked.is_some() {
+            return peeked;
+        }
+        // Boxed, so that the way without a failure stays small.
+        Box::pin(self.peek_again(slot, deadline)).await
+    }
+
+    async fn peek_again(&self, slot: &SlotKey, deadline: Instant) -> Option<Option<Record>> {
         let mut tries = self.tries(deadline);
         while let Some(end) = tries.next().await {
             if self.drain.is_ending() {
                 return None;
             }
-            let tried = self.store_once(name, || end, &operation).await;
-            if tried.is_some() {
-                return tried;
+            let peeked = self.peek_once(slot, end).await;
+            if peeked.is_some() {
+                return peeked;
             }
         }
         None
+    }
+
+    pub(crate) fn peek_once(
+        &self,
+        slot: &SlotKey,
+        end: Instant,
+    ) -> impl Future<Output = Option<Option<Record>>> {
+        self.once("peek", move || end, move || self.store.peek(slot))
+    }
+
+    /// Claims once.
+    pub(crate) fn claim_once(
+        &self,
+        slot: &SlotKey,
+        owner: Owner,
+        end: Instant,
+    ) -> impl Future<Output = Option<Claim>> {
+        let lease = self.times.lease;
+        self.once(
+            "claim",
+            move || end,
+            move || self.store.claim(slot, owner, lease),
+        )
+    }
+
+    /// Renews the lease of a delivery once, and notes until when it holds.
+    pub(crate) async fn renew(&self, delivery: &Delivery) -> Result<Settled, D::Error> {
+        let (asked, lease) = (Instant::now(), self.times.lease);
+        let renewed = self.store.renew(delivery.slot(), delivery.held(), lease);
+        let renewed = renewed.await?;
+        if renewed == Settled::Applied {
+            delivery.lease().renew(asked + lease);
+        }
+        Ok(renewed)
+    }
+
+    pub(crate) fn renew_once(&self, delivery: &Delivery) -> impl Future<Output = Option<Settled>> {
+        self.once("renew", || self.operation_end(), || self.renew(delivery))
+    }
+
+    /// Marks the slot of a delivery done.
+    pub(crate) fn commit(
+        &self,
+        delivery: &Delivery,
+    ) -> impl Future<Output = Result<Settled, D::Error>> {
+        let (slot, held) = (delivery.slot(), delivery.held());
+        let (record, retain) = (delivery.record(), delivery.retain());
+        self.store.commit(slot, held, record, retain)
+    }
+
+    /// Commits once. When it has to end is asked when it is pending.
+    pub(crate) fn commit_once(
+        &self,
+        delivery: &Delivery,
+        end: impl Fn() -> Instant,
+    ) -> impl Future<Output = Option<Settled>> {
+        self.once("commit", end, move || self.commit(delivery))
+    }
+
+    pub(crate) fn release_once(
+        &self,
+        delivery: &Delivery,
+        end: impl Fn() -> Instant,
+    ) -> impl Future<Output = Option<Settled>> {
+        let release = move || self.store.release(delivery.slot(), delivery.held());
+        self.once("release", end, release)
     }
 
     /// Asks until there is an answer or `end` comes, `pause` after each failure. A try that hangs is
@@ -80,7 +149,6 @@ impl<D: DedupStore> Pipeline<D> {
         F: Future<Output = Result<T, D::Error>>,
     {
         let spacing = pause.max(self.times.spacing());
-        let operation_end = || Instant::now() + self.times.store_operation;
         let (mut running, mut count) = (Vec::new(), 0);
         let mut due = Instant::now();
         let mut alarm = Alarm::at(due);
@@ -99,7 +167,7 @@ impl<D: DedupStore> Pipeline<D> {
                     return Poll::Ready(None);
                 }
                 let (n, operation) = (count, &operation);
-                let tried = self.store_once(name, operation_end, move || operation(n));
+                let tried = self.once(name, || self.operation_end(), move || operation(n));
                 running.push(Box::pin(tried));
                 count += 1;
                 due = Instant::now() + pause;
@@ -118,8 +186,22 @@ impl<D: DedupStore> Pipeline<D> {
         }
     }
 
-    /// Tries a store operation once. `None` when it failed, panicked, or was not answered in time.
-    pub(crate) fn store_once<T, F>(
+    /// Until when an operation may take that begins now, where nobody waits for it.
+    pub(crate) fn operation_end(&self) -> Instant {
+        Instant::now() + self.times.store_operation
+    }
+
+    /// Until when a store that is away is asked in haste; `None` where that is over.
+    ///
+    /// A beat longer than the lease lives: it may have been a beat old when the store went away, and
+    /// one that nobody took is still ours when it comes back.
+    pub(crate) fn end_of_haste(&self, delivery: &Delivery) -> Option<Instant> {
+        let end = delivery.lease().until()? + self.times.heartbeat;
+        (Instant::now() < end).then_some(end)
+    }
+
+    /// Tries an operation once. `None` when it failed, panicked, or was not answered in time.
+    fn once<T, F>(
         &self,
         name: &'static str,
         end: impl Fn() -> Instant,
@@ -131,6 +213,17 @@ impl<D: DedupStore> Pipeline<D> {
         let guarded = Guarded::new(name, operation);
         let operation = within(self.times.store_operation, end, guarded);
         Try { name, operation }
+    }
+}
+
+// Derived, it would ask the store to be `Clone`.
+impl<D> Clone for PatientStore<D> {
+    fn clone(&self) -> Self {
+        Self {
+            store: Arc::clone(&self.store),
+            times: self.times.clone(),
+            drain: self.drain.clone(),
+        }
     }
 }
 

@@ -145,9 +145,23 @@ pub enum Inconsistency {
     RepeatedKey,
 }
 
+impl Inconsistency {
+    /// A short constant name for logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoVoiceId => "no_voice_id",
+            Self::VoiceIdSaysFail => "voice_id_says_fail",
+            Self::VoiceIdDamaged => "voice_id_damaged",
+            Self::CodeDenies => "code_denies",
+            Self::StatusDenies => "status_denies",
+            Self::RepeatedKey => "repeated_key",
+        }
+    }
+}
+
 /// The outcome without what it borrows from the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Meaning {
+pub(super) enum Meaning {
     Ready,
     PhraseReady,
     Failed,
@@ -172,7 +186,7 @@ pub(super) struct Evidence<'a> {
 
 /// The `code` of a callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Code {
+pub(super) enum Code {
     Is(i64),
     /// Absent, null, or not a whole number.
     None,
@@ -202,6 +216,24 @@ impl Evidence<'_> {
             _ if self.is_foreign => Meaning::Unknown,
             VoiceStatus::Success => self.success(),
             VoiceStatus::Other(_) => self.without_status(),
+        }
+    }
+
+    /// What tells an inconsistent event from others: what it claims, because the order of keys and
+    /// a message make no new event. `None` where nobody can say what that is.
+    pub(super) fn claim(&self, meaning: Meaning) -> Option<Box<str>> {
+        match meaning {
+            Meaning::Inconsistent(Inconsistency::RepeatedKey | Inconsistency::VoiceIdDamaged) => {
+                None
+            }
+            Meaning::Inconsistent(_) => {
+                // A record has no code of its own; callback and poll say the same.
+                let code = self.code.unwrap_or(Code::Is(200));
+                let (status, voice_id, phrase) = (self.status, self.voice_id, self.phrase);
+                let status = status.as_str();
+                Some(format!("{code:?} {status:?} {voice_id:?} {phrase:?}").into())
+            }
+            _ => None,
         }
     }
 

@@ -22,13 +22,14 @@ use super::{
 };
 use crate::{
     confirm::{Confirm, Confirmation},
-    event::{CallbackKind, TaskId, VoiceEvent},
+    event::TaskId,
+    product::{Event, Product, Voice, VoiceEvent},
     util::{log, tally::Tally},
 };
 
-/// Asks the provider's API about voices, through any tower HTTP client.
+/// Asks the provider's API about tasks of any product, through any tower HTTP client.
 ///
-/// [`VoiceClient::https`] brings a client of its own; [`VoiceClient::new`] takes any
+/// [`SunoClient::https`] brings a client of its own; [`SunoClient::new`] takes any
 /// `Service<http::Request<Full<Bytes>>>`, such as one with layers for retries or logs around it, or
 /// one with another body type behind `map_request`. All clones share one rate, and what a 429
 /// says holds for all of them.
@@ -42,17 +43,17 @@ use crate::{
 /// # Example
 ///
 /// ```
-/// use suno_callback::client::{ApiKey, VoiceClient};
+/// use suno_callback::client::{ApiKey, SunoClient};
 /// use suno_callback::{MemoryStore, SigningKey, SunoCallbackLayer};
 ///
 /// # fn demo() -> Result<(), Box<dyn std::error::Error>> {
-/// let client = VoiceClient::https(ApiKey::new("key")?)?;
+/// let client = SunoClient::https(ApiKey::new("key")?)?;
 /// let layer = SunoCallbackLayer::new(SigningKey::new("the key of the settings page")?, MemoryStore::default())
 ///     .confirm(client);
 /// # Ok(()) }
 /// # demo().unwrap();
 /// ```
-pub struct VoiceClient<S> {
+pub struct SunoClient<S> {
     /// Behind a lock, so that a service that is not `Sync` will do.
     service: Arc<Mutex<S>>,
     key: ApiKey,
@@ -64,8 +65,9 @@ pub struct VoiceClient<S> {
     asked: Arc<Mutex<Tally>>,
 }
 
-impl<S> VoiceClient<S> {
-    /// The largest answer that is read, in bytes; a real record has some hundred.
+impl<S> SunoClient<S> {
+    /// The largest answer that is read, in bytes, where the product's own callbacks are small; otherwise
+    /// twice what one of those may have.
     pub const MAX_ANSWER: usize = 64 * 1024;
 
     /// Asks kie.ai through `service`.
@@ -85,7 +87,7 @@ impl<S> VoiceClient<S> {
     }
 
     /// Asks another provider: [`KIE_AI`] (the default), [`SUNOAPI_ORG`](super::SUNOAPI_ORG), or any `http://` or
-    /// `https://` URL below which `/api/v1/voice` lies. The API key goes there.
+    /// `https://` URL below which `/api/v1` lies. The API key goes there.
     ///
     /// # Errors
     ///
@@ -125,31 +127,61 @@ impl<S> VoiceClient<S> {
     }
 }
 
-impl<S, B> VoiceClient<S>
+impl<S, B> SunoClient<S>
 where
     S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone,
     S::Error: Into<BoxError>,
     B: Body,
     B::Error: Into<BoxError>,
 {
-    /// `GET /api/v1/voice/record-info`: the record of a task that `generate` returned. `None` when
-    /// there is none yet, as for a young task.
+    /// The record of a task of `product`, from the endpoint that the product names. `None` when
+    /// there is none yet, as for a young task; and for a task that the provider does not know.
+    ///
+    /// # Errors
+    ///
+    /// A [`ClientError`]; [`ClientError::NoRecords`] for a product without an endpoint.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use suno_callback::client::{ApiKey, SunoClient};
+    /// use suno_callback::product::Voice;
+    /// use suno_callback::TaskId;
+    ///
+    /// # async fn demo() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = SunoClient::https(ApiKey::new("key")?)?;
+    /// let task = TaskId::new("the id that the submission returned")?;
+    /// if let Some(record) = client.record(&Voice::validate(), &task).await? {
+    ///     println!("{record:?}");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub async fn record<P: Product>(
+        &self,
+        product: &P,
+        task: &TaskId,
+    ) -> Result<Option<P::Event>, ClientError> {
+        self.wait(Lane::First).await?;
+        self.fetch(product, task).await
+    }
+
+    /// [`record`](Self::record) of a task that `POST /api/v1/voice/generate` returned.
     ///
     /// # Errors
     ///
     /// A [`ClientError`].
     pub async fn record_info(&self, task: &TaskId) -> Result<Option<VoiceEvent>, ClientError> {
-        self.record(CallbackKind::Generate, task).await
+        self.record(&Voice::generate(), task).await
     }
 
-    /// `GET /api/v1/voice/validate-info`: the record of a task that `validate` or `regenerate`
-    /// returned. `None` when there is none yet.
+    /// [`record`](Self::record) of a task that `POST /api/v1/voice/validate` or `/regenerate`
+    /// returned.
     ///
     /// # Errors
     ///
     /// A [`ClientError`].
     pub async fn validate_info(&self, task: &TaskId) -> Result<Option<VoiceEvent>, ClientError> {
-        self.record(CallbackKind::Validate, task).await
+        self.record(&Voice::validate(), task).await
     }
 
     /// `POST /api/v1/voice/check-voice`: whether the voice of a task can be used.
@@ -159,34 +191,23 @@ where
     /// A [`ClientError`].
     pub async fn check_voice(&self, task: &TaskId) -> Result<bool, ClientError> {
         let body = serde_json::json!({ "task_id": task.as_str() }).to_string();
-        let request = self.request(Method::POST, "check-voice", body)?;
+        let request = self.request(Method::POST, "/api/v1/voice/check-voice", body)?;
         self.wait(Lane::First).await?;
-        self.send(request).await?.is_available()
-    }
-
-    async fn record(
-        &self,
-        kind: CallbackKind,
-        task: &TaskId,
-    ) -> Result<Option<VoiceEvent>, ClientError> {
-        self.wait(Lane::First).await?;
-        self.fetch(kind, task).await
+        self.send(request, Self::MAX_ANSWER).await?.is_available()
     }
 
     /// The record, without waiting for a turn.
-    async fn fetch(
+    async fn fetch<P: Product>(
         &self,
-        kind: CallbackKind,
+        product: &P,
         task: &TaskId,
-    ) -> Result<Option<VoiceEvent>, ClientError> {
-        let endpoint = match kind {
-            CallbackKind::Generate => "record-info",
-            CallbackKind::Validate => "validate-info",
-        };
+    ) -> Result<Option<P::Event>, ClientError> {
+        let path = product.record_path().ok_or(ClientError::NoRecords)?;
         let id = utf8_percent_encode(task.as_str(), UNRESERVED);
-        let path = format!("{endpoint}?taskId={id}");
+        let path = format!("{path}?taskId={id}");
         let request = self.request(Method::GET, &path, String::new())?;
-        self.send(request).await?.record(kind, task)
+        let most = Self::MAX_ANSWER.max(2 * product.body_limit());
+        self.send(request, most).await?.record(product, task)
     }
 
     fn request(
@@ -197,7 +218,7 @@ where
     ) -> Result<Request<Full<Bytes>>, ClientError> {
         let mut request = Request::builder()
             .method(method)
-            .uri(format!("{}/api/v1/voice/{path}", self.base))
+            .uri(format!("{}{path}", self.base))
             .header(header::AUTHORIZATION, self.key.bearer())
             .header(header::USER_AGENT, &self.user_agent)
             .header(header::ACCEPT, JSON);
@@ -213,12 +234,20 @@ where
         turn.map_err(|_| ClientError::Busy)
     }
 
-    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, ClientError> {
-        let exchange = timeout(self.timeout, self.exchange(request)).await;
+    async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+        most: usize,
+    ) -> Result<Answer, ClientError> {
+        let exchange = timeout(self.timeout, self.exchange(request, most)).await;
         exchange.unwrap_or(Err(ClientError::TimedOut))
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Answer, ClientError> {
+    async fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+        most: usize,
+    ) -> Result<Answer, ClientError> {
         let mut service = self.service();
         let transport = |error: S::Error| ClientError::Transport(error.into());
         poll_fn(|cx| service.poll_ready(cx))
@@ -228,7 +257,7 @@ where
         let (head, body) = response.into_parts();
         // Of a refusal the status is enough.
         let body = match head.status.is_success() {
-            true => Limited::new(body, Self::MAX_ANSWER).collect().await,
+            true => Limited::new(body, most).collect().await,
             false => Ok(Default::default()),
         };
         let body = body.map_err(broken)?.to_bytes();
@@ -279,9 +308,10 @@ fn broken(error: Box<dyn Error + Send + Sync>) -> ClientError {
     }
 }
 
-/// Asks the endpoint that the kind of the callback names.
-impl<S, B> Confirm for VoiceClient<S>
+/// Asks the endpoint that the product of the callback names.
+impl<S, B, P> Confirm<P> for SunoClient<S>
 where
+    P: Product,
     S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Into<BoxError>,
@@ -289,8 +319,9 @@ where
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    async fn confirm(&self, claimed: &VoiceEvent) -> Confirmation {
-        let subject = (claimed.kind(), claimed.task_id());
+    async fn confirm(&self, claimed: &P::Event) -> Confirmation<P::Event> {
+        let product = claimed.product();
+        let subject = (product.name(), claimed.task_id());
         let lane = match self.asked().has(subject) {
             true => Lane::Again,
             false => Lane::First,
@@ -298,7 +329,7 @@ where
         if let Err(error) = self.wait(lane).await {
             return confirmation(claimed.task_id(), Err(error));
         }
-        let record = self.fetch(claimed.kind(), claimed.task_id()).await;
+        let record = self.fetch(&product, claimed.task_id()).await;
         if record.is_ok() {
             self.asked().note(subject);
         }
@@ -309,12 +340,12 @@ where
         self.rate.turn(Lane::Poll).await;
     }
 
-    async fn look_up(&self, kind: CallbackKind, task: &TaskId) -> Confirmation {
-        confirmation(task, self.fetch(kind, task).await)
+    async fn look_up(&self, product: &P, task: &TaskId) -> Confirmation<P::Event> {
+        confirmation(task, self.fetch(product, task).await)
     }
 }
 
-fn confirmation(task: &TaskId, record: Result<Option<VoiceEvent>, ClientError>) -> Confirmation {
+fn confirmation<E>(task: &TaskId, record: Result<Option<E>, ClientError>) -> Confirmation<E> {
     match record {
         Ok(Some(record)) => Confirmation::Confirmed(record),
         Ok(None) => Confirmation::Pending,
@@ -325,7 +356,7 @@ fn confirmation(task: &TaskId, record: Result<Option<VoiceEvent>, ClientError>) 
     }
 }
 
-impl<S> Clone for VoiceClient<S> {
+impl<S> Clone for SunoClient<S> {
     fn clone(&self) -> Self {
         Self {
             service: Arc::clone(&self.service),
@@ -339,9 +370,9 @@ impl<S> Clone for VoiceClient<S> {
     }
 }
 
-impl<S> fmt::Debug for VoiceClient<S> {
+impl<S> fmt::Debug for SunoClient<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VoiceClient")
+        f.debug_struct("SunoClient")
             .field("base", &self.base)
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()

@@ -53,6 +53,14 @@ impl VoiceStatus {
     /// The word on the wire.
     pub fn as_str(&self) -> &str {
         match self {
+            Self::Other(word) => word,
+            listed => listed.listed(),
+        }
+    }
+
+    /// The word, where it is a listed one.
+    pub(super) fn listed(&self) -> &'static str {
+        match self {
             Self::WaitProcessing => "wait_processing",
             Self::ProcessingValidate => "processing_validate",
             Self::ProcessingValidateFail => "processing_validate_fail",
@@ -62,7 +70,7 @@ impl VoiceStatus {
             Self::JobWaiting => "waiting",
             Self::JobQueuing => "queuing",
             Self::JobGenerating => "generating",
-            Self::Other(word) => word,
+            Self::Other(_) => "",
         }
     }
 

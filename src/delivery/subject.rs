@@ -1,0 +1,16 @@
+use tokio::time::Instant;
+
+use super::Origin;
+use crate::event::Stage;
+
+/// What the log says about an event.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    pub(crate) task_id: &'a str,
+    pub(crate) product: &'static str,
+    pub(crate) stage: Stage,
+    /// The product that unknown content is of, where that is plain.
+    pub(crate) foreign: Option<&'static str>,
+    pub(crate) origin: &'a Origin,
+    pub(crate) began: Instant,
+}

@@ -1,0 +1,198 @@
+//! What the callbacks of each product mean: [`Product`], and those of the provider.
+//!
+//! The layer knows no product. It verifies, claims and hands over whatever a [`Product`] reads;
+//! [`SunoCallbackLayer::new`](crate::SunoCallbackLayer::new) is for voices, and
+//! [`receives`](crate::SunoCallbackLayer::receives) changes that.
+
+mod voice;
+
+pub use self::voice::{
+    CallbackKind, Failure, Inconsistency, Voice, VoiceEvent, VoiceId, VoiceOutcome, VoiceStatus,
+};
+pub use crate::event::{Key, Level, Scanned, Stage, Value};
+
+use std::fmt;
+
+use crate::event::{InvalidEvent, Keys, TaskId, scan};
+
+/// What a layer receives that was told nothing else.
+pub type DefaultProduct = Voice;
+
+/// What a handler gets from a layer that was told nothing else.
+pub type DefaultEvent = VoiceEvent;
+
+/// Says what the callbacks of one product mean: a table of keys, and a pure reading.
+///
+/// No field of a callback names its product, so the route does: a layer is told with
+/// [`receives`](crate::SunoCallbackLayer::receives).
+///
+/// # What an implementation promises
+///
+/// - Reading is pure, never panics, and depends on nothing but its arguments. It cannot fail: what
+///   is odd is an event too, [`Stage::Inconsistent`] or [`Stage::Unknown`].
+/// - It runs **after** the signature was verified, which covers the id and the time and not the
+///   content: every text is hostile.
+/// - The name never changes: it is part of the keys under which a store remembers.
+///
+/// # What the layer promises
+///
+/// - The id is found in four places by the layer itself, for every product: all that are there must
+///   be the same string, and no key on the way to one may be repeated.
+/// - A body is at most [`body_limit`](Self::body_limit) bytes, and walked once, however deep it is.
+/// - What [`Event::stage`] says decides: see [`Stage`].
+///
+/// # Example
+///
+/// `examples/own_product.rs` is a product of one's own, whole.
+pub trait Product: Clone + Send + Sync + Sized + 'static {
+    /// What the handler gets.
+    type Event: Event<Product = Self>;
+
+    /// A short constant name: for slot keys, logs and metrics. Two products of one account need two.
+    fn name(&self) -> &'static str;
+
+    /// Which keys mean something, in a callback and in a record.
+    fn key(level: Level, key: &str) -> Key;
+
+    /// What was found, as an event. `body` is the JSON text that was scanned.
+    fn read(
+        &self,
+        task_id: TaskId,
+        source: Source,
+        scanned: &Scanned<'_>,
+        body: &str,
+    ) -> Self::Event;
+
+    /// The largest body that a callback may have, in bytes. Default 16 KiB.
+    fn body_limit(&self) -> usize {
+        16 * 1024
+    }
+
+    /// Where the provider's API has the record of a task: a path, such as
+    /// `/api/v1/wav/record-info`. By default nowhere: then nothing can be confirmed.
+    fn record_path(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Whether the provider is asked before `event` is handed over, where a
+    /// [`Confirm`](crate::Confirm) is set. By default always.
+    fn confirms(&self, event: &Self::Event) -> bool {
+        let _ = event;
+        true
+    }
+
+    /// Reads the body of a callback, without any check of its origin: for tests and tools.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidEvent`] when it is not JSON or its task id is missing, ambiguous or malformed.
+    fn parse(&self, body: impl AsRef<[u8]>) -> Result<Self::Event, InvalidEvent> {
+        scan::<KeysOf<Self>, _, _>(body.as_ref(), |scanned, text| {
+            scanned.check_ids()?;
+            Ok(callback(self, scanned, text))
+        })
+    }
+
+    /// Reads a record that the provider's API returned about `task`: the whole answer, in which
+    /// `code` is the API's own.
+    ///
+    /// # Errors
+    ///
+    /// As for [`parse`](Self::parse), but a record without a task id is one of the task that was
+    /// asked about; [`InvalidEvent::TaskIdsDiffer`] when it names another.
+    fn parse_record(
+        &self,
+        task: &TaskId,
+        record: impl AsRef<[u8]>,
+    ) -> Result<Self::Event, InvalidEvent> {
+        scan::<KeysOf<Self>, _, _>(record.as_ref(), |scanned, text| {
+            match scanned.check_ids() {
+                Err(InvalidEvent::NoTaskId) => {}
+                Ok(()) if task == scanned.task_id() => {}
+                Ok(()) => return Err(InvalidEvent::TaskIdsDiffer),
+                Err(why) => return Err(why),
+            }
+            Ok(self.read(task.clone(), Source::Record, scanned, text))
+        })
+    }
+}
+
+/// The event of what [`Scanned::check_ids`] has seen.
+pub(crate) fn callback<P: Product>(product: &P, scanned: &Scanned<'_>, text: &str) -> P::Event {
+    let task_id = TaskId::from_valid(scanned.task_id());
+    product.read(task_id, Source::Callback, scanned, text)
+}
+
+/// The keys of a product, for the scanner, which knows none.
+pub(crate) struct KeysOf<P>(std::marker::PhantomData<P>);
+
+impl<P: Product> Keys for KeysOf<P> {
+    fn key(level: Level, key: &str) -> Key {
+        P::key(level, key)
+    }
+}
+
+/// Where a body came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// The provider's callback.
+    Callback,
+    /// The answer of the provider's API. There `code` speaks of the question and says nothing about
+    /// the task.
+    Record,
+}
+
+/// What the layer asks of an event. The handler gets the event itself, with accessors of its own.
+///
+/// Cheap to clone. `Debug` shows what provider and attacker wrote escaped and cut, and no links.
+pub trait Event: Clone + fmt::Debug + Send + Sync + Sized + 'static {
+    /// The product that reads such events.
+    type Product: Product<Event = Self>;
+
+    /// The product that read this one.
+    fn product(&self) -> Self::Product;
+
+    /// The task that the event is about: the one whose signature was verified.
+    fn task_id(&self) -> &TaskId;
+
+    /// The JSON that the event was read from: as it came, or with replacement characters for what
+    /// was no text in it.
+    fn body(&self) -> &str;
+
+    /// How far the task is.
+    fn stage(&self) -> Stage;
+
+    /// The provider's own word for that, such as `complete` or `wait_processing`; empty where it
+    /// gave none. Hostile until confirmed.
+    fn name(&self) -> &str;
+
+    /// What tells events of one stage apart, beside its name: there is one slot for each. By default
+    /// the whole body where the content is inconsistent or unknown, and nothing otherwise.
+    fn variant(&self) -> &str {
+        match self.stage() {
+            Stage::Inconsistent { .. } | Stage::Unknown => self.body(),
+            Stage::Success | Stage::Failure | Stage::Progress { .. } => "",
+        }
+    }
+
+    /// What two successes of one task must agree on, or they are a conflict; `None` where any two
+    /// agree.
+    fn result(&self) -> Option<&str> {
+        None
+    }
+
+    /// What a success brought: links or ids. Empty for everything else.
+    fn results(&self) -> Vec<String> {
+        self.result().map(str::to_owned).into_iter().collect()
+    }
+
+    /// Whether nothing better is to come. By default: a success or a failure.
+    fn is_final(&self) -> bool {
+        matches!(self.stage(), Stage::Success | Stage::Failure)
+    }
+
+    /// The product that unknown content plainly is of, where it is another's: for the log.
+    fn foreign(&self) -> Option<&'static str> {
+        None
+    }
+}

@@ -1,0 +1,85 @@
+//! The steps `event -> signature`: whose task a body is about, and who says so.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::gate::{Credentials, SignedHead};
+use crate::{
+    delivery::{Arrival, Origin, Trust, Via},
+    event::{Scanned, scan},
+    product::{KeysOf, Product, callback},
+    reply::Rejection,
+};
+
+/// Checks bodies.
+pub(crate) struct Verifying<P> {
+    pub(crate) product: P,
+    pub(crate) credentials: Arc<Credentials>,
+    pub(crate) reply_deadline: Duration,
+}
+
+impl<P: Product> Verifying<P> {
+    /// The body is scanned first, because the signed id is in it; nothing is built from it before
+    /// the signature is good.
+    pub(crate) fn verify(
+        &self,
+        head: &SignedHead,
+        body: &Bytes,
+        began: Instant,
+    ) -> Result<Arrival<P::Event>, Rejection> {
+        scan::<KeysOf<P>, _, _>(body, |scanned, text| {
+            scanned.check_ids()?;
+            let origin = self.origin(head, scanned)?;
+            let event = callback(&self.product, scanned, text);
+            Ok(self.arrival(event, origin, began))
+        })
+    }
+
+    /// A record that a poll found.
+    pub(crate) fn polled(&self, record: P::Event) -> Arrival<P::Event> {
+        let origin = Origin {
+            trust: Trust::Confirmed,
+            via: Via::Poll,
+            key_label: None,
+            signed_at: None,
+        };
+        self.arrival(record, origin, Instant::now())
+    }
+
+    fn arrival(&self, event: P::Event, origin: Origin, began: Instant) -> Arrival<P::Event> {
+        let deadline = began + self.reply_deadline;
+        Arrival {
+            event,
+            origin,
+            began,
+            deadline,
+        }
+    }
+
+    fn origin(&self, head: &SignedHead, scanned: &Scanned<'_>) -> Result<Origin, Rejection> {
+        let (trust, key_label, signed_at) = match (&*self.credentials, head) {
+            (
+                Credentials::Signed(keys),
+                SignedHead::Signed {
+                    timestamp,
+                    signature,
+                },
+            ) => {
+                let label = keys.verify(scanned.task_id(), timestamp, signature);
+                let label = label.ok_or(Rejection::SignatureWrong)?;
+                let seconds = timestamp.seconds();
+                (Trust::SignedId, Some(Arc::clone(label)), Some(seconds))
+            }
+            (Credentials::Unsigned(_), SignedHead::Unsigned) => (Trust::Unsigned, None, None),
+            _ => return Err(Rejection::SignatureWrong),
+        };
+        Ok(Origin {
+            trust,
+            via: Via::Callback,
+            key_label,
+            signed_at,
+        })
+    }
+}

@@ -1,4 +1,6 @@
 //! Events and their [`Delivery`] as axum extractors.
+//!
+//! Rust's rules want a line for each event type: that of a product stands beside the product.
 
 use axum_core::{
     extract::FromRequestParts,
@@ -6,7 +8,7 @@ use axum_core::{
 };
 use http::{StatusCode, request::Parts};
 
-use crate::{delivery::Delivery, product::VoiceEvent};
+use crate::delivery::Delivery;
 
 /// The extractor found nothing, because no [`SunoCallbackLayer`](crate::SunoCallbackLayer) is in
 /// front of the handler: 500, with a text that says so.
@@ -21,18 +23,17 @@ impl IntoResponse for LayerMissing {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for VoiceEvent {
-    type Rejection = LayerMissing;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, LayerMissing> {
-        parts.extensions.get().cloned().ok_or(LayerMissing)
-    }
+/// What the layer has put into the request.
+pub(crate) fn extension<T: Clone + Send + Sync + 'static>(
+    parts: &Parts,
+) -> Result<T, LayerMissing> {
+    parts.extensions.get().cloned().ok_or(LayerMissing)
 }
 
 impl<S: Sync> FromRequestParts<S> for Delivery {
     type Rejection = LayerMissing;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, LayerMissing> {
-        parts.extensions.get().cloned().ok_or(LayerMissing)
+        extension(parts)
     }
 }

@@ -3,4 +3,5 @@
 
 mod faulty;
 mod laws;
+mod own;
 mod voices;

@@ -6,10 +6,13 @@ use axum_core::{
 };
 use http::{StatusCode, request::Parts};
 
-use crate::{delivery::Delivery, product::VoiceEvent};
+use crate::{
+    delivery::Delivery,
+    product::{Product, TaskEvent, VoiceEvent},
+};
 
 /// The extractor found nothing, because no [`SunoCallbackLayer`](crate::SunoCallbackLayer) is in
-/// front of the handler: 500, with a text that says so.
+/// front of the handler, or one for another product: 500, with a text that says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LayerMissing;
 
@@ -22,6 +25,15 @@ impl IntoResponse for LayerMissing {
 }
 
 impl<S: Sync> FromRequestParts<S> for VoiceEvent {
+    type Rejection = LayerMissing;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, LayerMissing> {
+        parts.extensions.get().cloned().ok_or(LayerMissing)
+    }
+}
+
+/// Of a layer that receives that product.
+impl<S: Sync, P: Product> FromRequestParts<S> for TaskEvent<P> {
     type Rejection = LayerMissing;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, LayerMissing> {

@@ -4,10 +4,32 @@
 //! [`SunoCallbackLayer::new`](crate::SunoCallbackLayer::new) is for voices, and
 //! [`receives`](crate::SunoCallbackLayer::receives) changes that.
 
+mod any;
+mod cover_image;
+mod job;
+mod lyrics;
+mod midi;
+mod music;
+mod stems;
+mod task;
+mod video;
 mod voice;
+mod wav;
 
-pub use self::voice::{
-    CallbackKind, Failure, Inconsistency, Voice, VoiceEvent, VoiceId, VoiceOutcome, VoiceStatus,
+pub use self::{
+    any::{AnyEvent, AnyOutcome, AnyProduct},
+    cover_image::{CoverImage, CoverImageEvent, CoverImageOutcome},
+    job::{Job, JobEvent, JobOutcome, JobResult},
+    lyrics::{Lyrics, LyricsEvent, LyricsOutcome, LyricsText},
+    midi::{Midi, MidiEvent, MidiInstrument, MidiNote, MidiOutcome},
+    music::{Music, MusicEvent, MusicOutcome, Track},
+    stems::{Stem, StemKind, StemOrigin, Stems, StemsEvent, StemsOutcome},
+    task::{TaskEvent, TaskFailure, TaskOutcome},
+    video::{Video, VideoEvent, VideoOutcome},
+    voice::{
+        CallbackKind, Failure, Inconsistency, Voice, VoiceEvent, VoiceId, VoiceOutcome, VoiceStatus,
+    },
+    wav::{Wav, WavEvent, WavOutcome},
 };
 pub use crate::event::{Key, Level, Scanned, Stage, Value};
 

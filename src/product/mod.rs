@@ -257,7 +257,7 @@ pub trait Event: Clone + fmt::Debug + Send + Sync + Sized + 'static {
         None
     }
 
-    /// What a success brought: links or ids. Empty for everything else.
+    /// What a success brought, or a step on the way: links or ids. Empty for everything else.
     fn results(&self) -> Vec<String> {
         self.result().map(str::to_owned).into_iter().collect()
     }

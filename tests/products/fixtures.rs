@@ -47,7 +47,7 @@ type Row = (
 
 pub const CALLBACKS: &[Row] = &[
     ("music-text", "music", "text 1", "text", &[]),
-    ("music-first", "music", "first 2", "first", &[]),
+    ("music-first", "music", "first 2", "first", TRACK_1),
     ("music-complete", "music", "success", "complete", MUSIC),
     (
         "music-complete-source-urls",
@@ -147,7 +147,7 @@ pub const RECORDS: &[Row] = &[
         "music",
         "first 2",
         "FIRST_SUCCESS",
-        &[],
+        TRACK_1,
     ),
     ("music-record-success", "music", "success", "SUCCESS", MUSIC),
     (

@@ -133,7 +133,7 @@ impl<P: Dialect> Event for TaskEvent<P> {
 
     fn results(&self) -> Vec<String> {
         match self.reading.stage {
-            Stage::Success => self.reading.content(P::results),
+            Stage::Success | Stage::Progress { .. } => self.reading.content(P::results),
             _ => Vec::new(),
         }
     }

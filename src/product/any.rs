@@ -188,7 +188,7 @@ fn direct(object: Json<'_>) -> Vec<String> {
         &["resultUrls", "result_urls"],
     ]);
     let one = [wav, video, aleph, flux].into_iter().flatten();
-    let mut links: Vec<_> = one.filter_map(Json::name).collect();
+    let mut links: Vec<_> = one.filter_map(Json::link).collect();
     links.extend(names(images));
     links.extend(names(urls));
     links
@@ -196,5 +196,5 @@ fn direct(object: Json<'_>) -> Vec<String> {
 
 fn audio(track: Json<'_>) -> Option<String> {
     let [link] = track.pick(&[&["audio_url", "audioUrl"]]);
-    link?.name()
+    link?.link()
 }

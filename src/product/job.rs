@@ -183,5 +183,5 @@ fn id(value: Json<'_>) -> Option<String> {
         &["persona_id", "personaId"],
         &["id"],
     ]);
-    voice.or(recording).or(persona).or(id)?.name()
+    voice.or(recording).or(persona).or(id)?.id()
 }

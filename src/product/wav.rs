@@ -91,10 +91,10 @@ impl Dialect for Wav {
 
 fn wav_url(content: Content<'_>) -> Option<String> {
     match content {
-        Content::Callback(link) => link.name(),
+        Content::Callback(link) => link.link(),
         Content::Record(response) => {
             let [link] = response.pick(&[&["audioWavUrl", "audio_wav_url"]]);
-            link?.name()
+            link?.link()
         }
         Content::Job(result) => job_urls(result).into_iter().next(),
         Content::Body(_) => None,

@@ -157,14 +157,14 @@ impl Track {
             source_audio,
             source_stream,
             source_image,
-        ] = links.map(|link| link.and_then(Json::name));
+        ] = links.map(|link| link.and_then(Json::link));
         Self {
-            id: id.and_then(Json::name),
+            id: id.and_then(Json::id),
             title: words(title),
             tags: words(tags),
             prompt: words(prompt),
             model_name: words(model),
-            create_time: words(created).or_else(|| created.and_then(Json::name)),
+            create_time: words(created).or_else(|| created.and_then(Json::id)),
             duration: duration.and_then(Json::number),
             audio_url: audio,
             stream_audio_url: stream,

@@ -40,18 +40,23 @@ impl<'a> Json<'a> {
         self.text().filter(|text| !text.trim().is_empty())
     }
 
-    /// A link or an id: one word, and nothing in it that a link cannot have. An id may be a number.
-    pub(in crate::product) fn name(self) -> Option<String> {
-        let is_number = self.text.starts_with(|first: char| first.is_ascii_digit());
-        let text = match is_number {
-            true => self.text.to_owned(),
-            false => self.text()?,
-        };
+    /// A link or an id: one word, and nothing in it that a link cannot have.
+    pub(in crate::product) fn link(self) -> Option<String> {
         let breaks = |char: char| {
             char.is_whitespace() || char.is_control() || char == char::REPLACEMENT_CHARACTER
         };
-        let name = text.trim();
-        (!name.is_empty() && !name.contains(breaks)).then(|| name.to_owned())
+        let text = self.text()?;
+        let link = text.trim();
+        (!link.is_empty() && !link.contains(breaks)).then(|| link.to_owned())
+    }
+
+    /// An id, which may be a number.
+    pub(in crate::product) fn id(self) -> Option<String> {
+        let is_number = self.text.starts_with(|first: char| first.is_ascii_digit());
+        match is_number {
+            true => Some(self.text.to_owned()),
+            false => self.link(),
+        }
     }
 
     /// A finite number, also where it was written as a text.

@@ -20,7 +20,7 @@ pub(in crate::product) fn job_urls(result: Json<'_>) -> Vec<String> {
 pub(in crate::product) fn names(list: Option<Json<'_>>) -> Vec<String> {
     let mut names = Vec::new();
     if let Some(list) = list {
-        list.each(|item| names.extend(item.name()));
+        list.each(|item| names.extend(item.link()));
     }
     names
 }

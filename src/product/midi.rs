@@ -8,7 +8,8 @@ use crate::event::{Key, Level, Scanned, TaskId};
 
 /// The callbacks of `POST /api/v1/midi/generate`.
 ///
-/// Documented: success, failure, and the record (<https://docs.kie.ai/suno-api/generate-midi-callbacks>,
+/// Documented: success, failure, and the record
+/// (<https://docs.kie.ai/suno-api/generate-midi-callbacks>,
 /// <https://docs.kie.ai/suno-api/get-midi-details>); the pages disagree on where the id stands, and
 /// it is found in each place. There is one event a task. A success without a note is one too: that
 /// is what a stem without notes gives. Nobody has published a recorded delivery.

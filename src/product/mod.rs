@@ -23,8 +23,8 @@
 //!
 //! - The code or the word says failure: it failed, unless something usable stands beside that.
 //! - Code 200, the word (where the product has one) is the last, and the result is usable: it
-//!   succeeded. kie documents `complete` for lyrics that failed, and one project has met code 200 with `error`, so
-//!   neither alone would do.
+//!   succeeded. kie documents `complete` for lyrics that failed, and one project has met `error`
+//!   beside code 200, so neither alone would do.
 //! - Anything else that claims a result is [`Inconsistent`](Stage::Inconsistent); words that nobody
 //!   listed, and the content of another product, are [`Unknown`](Stage::Unknown).
 //!

@@ -94,6 +94,8 @@ fn the_order_of_tracks_texts_and_images_is_no_news() {
     let tracks = of("music", &format!("{one},{two}"));
     assert_eq!(tracks, of("music", &format!("{two},{one}")));
     assert_ne!(tracks, of("music", one));
+    let signed = one.replace("https://f/a", "https://f/a?sig=1");
+    assert_eq!(of("music", one), of("music", &signed));
     let (one, two) = (r#"{"text":"a"}"#, r#"{"text":"b"}"#);
     let texts = of("lyrics", &format!("{one},{two}"));
     assert_eq!(texts, of("lyrics", &format!("{two},{one}")));

@@ -356,3 +356,10 @@ fn what_an_inconsistent_event_claims_tells_it_from_others_and_its_message_does_n
     assert_eq!(of("a", "https://f/a"), of("b", "https://f/a"));
     assert_ne!(of("a", "https://f/a"), of("a", "https://f/b"));
 }
+
+#[test]
+fn a_callback_that_says_what_only_records_say_needs_its_code() {
+    let data = r#""successFlag":"CALLBACK_EXCEPTION","response":{"audioWavUrl":"https://f/a"}"#;
+    assert_eq!(stage("wav", "200", data), "success");
+    assert_eq!(stage("wav", "null", data), "code_denies");
+}

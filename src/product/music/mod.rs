@@ -7,7 +7,7 @@ pub use self::{outcome::MusicOutcome, track::Track};
 
 use super::{
     Product, Source, TaskEvent, TaskOutcome,
-    task::{self, Content, Dialect, Found, RECORD, Word, Words, agreed, field},
+    task::{self, Content, Dialect, Found, RECORD, Word, Words, field, sorted},
 };
 use crate::event::{Key, Level, Scanned, Stage, TaskId};
 
@@ -147,7 +147,7 @@ impl Dialect for Music {
         let (tracks, has_lyrics) = Track::all(content);
         let is_heard = tracks.iter().any(|track| track.any_audio_url().is_some());
         match is_heard {
-            true => Found::Usable(Some(agreed(tracks.iter().filter_map(Track::name)))),
+            true => Found::Usable(Some(sorted(tracks.iter().filter_map(Track::name)))),
             false if has_lyrics => Found::Foreign("lyrics"),
             false => Found::Nothing,
         }

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use crate::product::task::{Content, Json};
+use crate::product::task::{Content, Json, unsigned};
 
 /// A track, as the provider describes it: every text and link is hostile until confirmed.
 ///
@@ -118,7 +118,7 @@ impl Track {
 
     /// What tells it from other tracks.
     pub(super) fn name(&self) -> Option<&str> {
-        self.id().or_else(|| self.any_audio_url())
+        self.id().or_else(|| self.any_audio_url().map(unsigned))
     }
 
     /// The tracks, and whether there are lyrics instead.

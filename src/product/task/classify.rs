@@ -73,7 +73,7 @@ impl Evidence<'_> {
 
     fn undelivered(&self) -> Stage {
         match self.found.is_usable() {
-            true => Stage::Success,
+            true => self.success(),
             false => inconsistent("callback_exception"),
         }
     }

@@ -71,6 +71,12 @@ impl<P> TaskEvent<P> {
         self.reading.stage
     }
 
+    /// The provider's own word for that, such as `complete` or `PENDING`; empty where it gave none.
+    /// Hostile until confirmed.
+    pub fn name(&self) -> &str {
+        self.reading.name()
+    }
+
     /// The envelope's `code`, where it is a whole number. `None` in a record that was fetched.
     pub fn code(&self) -> Option<i64> {
         self.reading.code

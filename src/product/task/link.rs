@@ -5,9 +5,19 @@ use super::Json;
 /// What two successes that brought these links must agree on: the links without what signs them,
 /// in no order of their own. The provider signs the same file anew for every question.
 pub(in crate::product) fn agreed<'l>(links: impl IntoIterator<Item = &'l str>) -> String {
-    let mut bare: Vec<_> = links.into_iter().map(unsigned).collect();
-    bare.sort_unstable();
-    bare.join("\n")
+    sorted(links.into_iter().map(unsigned))
+}
+
+/// The same of ids.
+pub(in crate::product) fn sorted<'i>(ids: impl IntoIterator<Item = &'i str>) -> String {
+    let mut ids: Vec<_> = ids.into_iter().collect();
+    ids.sort_unstable();
+    ids.join("\n")
+}
+
+/// A link without what signs it.
+pub(in crate::product) fn unsigned(link: &str) -> &str {
+    link.split(['?', '#']).next().unwrap_or_default()
 }
 
 /// The `resultUrls` of a job.
@@ -23,8 +33,4 @@ pub(in crate::product) fn names(list: Option<Json<'_>>) -> Vec<String> {
         list.each(|item| names.extend(item.link()));
     }
     names
-}
-
-fn unsigned(link: &str) -> &str {
-    link.split(['?', '#']).next().unwrap_or_default()
 }

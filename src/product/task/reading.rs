@@ -33,22 +33,8 @@ impl Reading {
     ) -> Self {
         let (found, content) = found::<P>(scanned, body);
         let foreign = foreign::<P>(scanned, &found);
-        let code = scanned.get(field::CODE).as_whole();
-        let code = code.filter(|_| source == Source::Callback);
-        let error_code = scanned.get(field::ERROR_CODE).as_whole();
-        let evidence = Evidence {
-            source,
-            code,
-            error_code,
-            words: words::<P>(scanned),
-            found: &found,
-            key_repeated: scanned.is_ambiguous(),
-            is_foreign: foreign.is_some(),
-            has_result_key: scanned.has(field::RESULT),
-            is_marked: P::IS_MARKED,
-            needs_result: P::NEEDS_RESULT,
-        };
-        let stage = evidence.stage();
+        let code = code(source, scanned);
+        let stage = stage::<P>(source, scanned, &found, foreign.is_some());
         let name = name(scanned);
         let result = found.into_result();
         Self {
@@ -63,7 +49,7 @@ impl Reading {
             task_id,
             stage,
             code,
-            error_code,
+            error_code: scanned.get(field::ERROR_CODE).as_whole(),
         }
     }
 
@@ -148,6 +134,33 @@ fn marker_of_another<P: Dialect>(scanned: &Scanned<'_>) -> Option<&'static str> 
         (_, true) => Some("music or lyrics"),
         _ => None,
     }
+}
+
+fn stage<P: Dialect>(
+    source: Source,
+    scanned: &Scanned<'_>,
+    found: &Found,
+    is_foreign: bool,
+) -> Stage {
+    let evidence = Evidence {
+        source,
+        code: code(source, scanned),
+        error_code: scanned.get(field::ERROR_CODE).as_whole(),
+        words: words::<P>(scanned),
+        found,
+        key_repeated: scanned.is_ambiguous(),
+        is_foreign,
+        has_result_key: scanned.has(field::RESULT),
+        is_marked: P::IS_MARKED,
+        needs_result: P::NEEDS_RESULT,
+    };
+    evidence.stage()
+}
+
+/// In a record `code` speaks of the question.
+fn code(source: Source, scanned: &Scanned<'_>) -> Option<i64> {
+    let code = scanned.get(field::CODE).as_whole();
+    code.filter(|_| source == Source::Callback)
 }
 
 fn words<P: Dialect>(scanned: &Scanned<'_>) -> [Word; 4] {

@@ -1,4 +1,7 @@
 //! Events and their [`Delivery`] as axum extractors.
+//!
+//! Rust's rules want a line for each event type: an event that is no [`TaskEvent`] has its own beside
+//! its product.
 
 use axum_core::{
     extract::FromRequestParts,
@@ -8,7 +11,7 @@ use http::{StatusCode, request::Parts};
 
 use crate::{
     delivery::Delivery,
-    product::{Product, TaskEvent, VoiceEvent},
+    product::{Product, TaskEvent},
 };
 
 /// The extractor found nothing, because no [`SunoCallbackLayer`](crate::SunoCallbackLayer) is in
@@ -24,12 +27,11 @@ impl IntoResponse for LayerMissing {
     }
 }
 
-impl<S: Sync> FromRequestParts<S> for VoiceEvent {
-    type Rejection = LayerMissing;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, LayerMissing> {
-        parts.extensions.get().cloned().ok_or(LayerMissing)
-    }
+/// What the layer has put into the request.
+pub(crate) fn extension<T: Clone + Send + Sync + 'static>(
+    parts: &Parts,
+) -> Result<T, LayerMissing> {
+    parts.extensions.get().cloned().ok_or(LayerMissing)
 }
 
 /// Of a layer that receives that product.
@@ -37,7 +39,7 @@ impl<S: Sync, P: Product> FromRequestParts<S> for TaskEvent<P> {
     type Rejection = LayerMissing;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, LayerMissing> {
-        parts.extensions.get().cloned().ok_or(LayerMissing)
+        extension(parts)
     }
 }
 
@@ -45,6 +47,6 @@ impl<S: Sync> FromRequestParts<S> for Delivery {
     type Rejection = LayerMissing;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, LayerMissing> {
-        parts.extensions.get().cloned().ok_or(LayerMissing)
+        extension(parts)
     }
 }

@@ -7,7 +7,7 @@ use crate::{
     confirm::{Confirm, Unconfirmed},
     delivery::{Conflict, ConflictHook, Namespace},
     process::drain::Drain,
-    product::{CallbackKind, DefaultProduct, Product},
+    product::{DefaultProduct, Product},
     request::{Line, Settings, gate::Credentials},
     service::SunoCallbackService,
     signature::{KeyRing, SigningKey, UrlSecret},
@@ -57,20 +57,6 @@ impl<D: DedupStore> SunoCallbackLayer<D> {
 
     fn with(credentials: Credentials, store: D) -> Self {
         Self::of(Settings::new(credentials, store, DefaultProduct::default()))
-    }
-
-    /// Which callback this route receives. Default [`CallbackKind::Generate`].
-    pub fn kind(self, kind: CallbackKind) -> Self {
-        self.with_change(|it| {
-            it.product = it.product.of_kind(kind);
-            it.namespace = it.namespace.of_product(it.product.name());
-        })
-    }
-
-    /// Asks also before a ready phrase of [`CallbackKind::Generate`] is handed over, where it is
-    /// progress. It costs the phrase some of its short life.
-    pub fn confirm_phrases(self) -> Self {
-        self.with_change(|it| it.product = it.product.confirming_phrases())
     }
 }
 
@@ -243,7 +229,7 @@ impl<D: DedupStore, P: Product> SunoCallbackLayer<D, P> {
         &self.settings.store
     }
 
-    fn with_change(mut self, change: impl FnOnce(&mut Settings<D, P>)) -> Self {
+    pub(crate) fn with_change(mut self, change: impl FnOnce(&mut Settings<D, P>)) -> Self {
         change(&mut self.settings);
         Self::of(self.settings)
     }

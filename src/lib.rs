@@ -32,6 +32,7 @@ pub mod store;
 #[cfg(feature = "testkit")]
 pub mod testkit;
 mod util;
+mod voices;
 mod watch;
 
 pub use self::{

@@ -16,7 +16,7 @@ pub enum Disposition {
     Duplicate,
     /// 200: the task had already succeeded, so nothing else of it matters.
     Late,
-    /// 200: the task had already succeeded with another voice. Reported to the conflict hook.
+    /// 200: the task had already succeeded with another result. Reported to the conflict hook.
     Conflict,
     /// The handler answered something else than success, and the claim was released.
     HandlerFailed,

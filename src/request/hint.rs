@@ -116,7 +116,7 @@ fn url_secret<B>(request: &Request<B>) -> &'static str {
 /// Of a request whose body was not read.
 pub(crate) fn of_reading(rejection: Rejection) -> Option<&'static str> {
     let large = rejection == Rejection::BodyTooLarge;
-    large.then_some("another product's route? Callbacks of music, MIDI and jobs are larger")
+    large.then_some("another product's route? Callbacks of some are larger")
 }
 
 /// Of a request whose body was refused.

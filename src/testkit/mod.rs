@@ -1,5 +1,5 @@
-//! For your own tests: the [laws] of a store as functions, [callbacks](Callback) as the provider
-//! signs them, and a [clock](ManualClock) that stands still.
+//! For your own tests: the [laws] of a store and those of a [product](products) as functions,
+//! [callbacks](Callback) as the provider signs them, and a [clock](ManualClock) that stands still.
 //!
 //! # A store of your own
 //!
@@ -37,6 +37,28 @@
 //!
 //! Two laws race many tasks; on a runtime of one thread they only meet where the store awaits.
 //!
+//! # A product of your own
+//!
+//! [`products::all`] does the same for a [`Product`](crate::product::Product), given a body of each
+//! kind:
+//!
+//! ```
+//! # use suno_callback::product::Voice as MyProduct;
+//! use suno_callback::testkit::{LawBroken, products::{self, Samples}};
+//!
+//! const READY: &str = r#"{"code":200,"data":{"taskId":"t","status":"success","voiceId":"v"}}"#;
+//! const FAILED: &str = r#"{"code":500,"data":{"taskId":"t","status":"fail"}}"#;
+//!
+//! #[tokio::test]
+//! async fn my_product_keeps_every_law() -> Result<(), LawBroken> {
+//!     products::all(&MyProduct::default(), &Samples::new(READY, FAILED)).await
+//! }
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), LawBroken> {
+//! #     products::all(&MyProduct::default(), &Samples::new(READY, FAILED)).await
+//! # }
+//! ```
+//!
 //! # Callbacks for a handler's tests
 //!
 //! ```
@@ -68,12 +90,10 @@
 //! # }
 //! ```
 
+mod broken;
 mod callback;
 mod clock;
 pub mod laws;
+pub mod products;
 
-pub use self::{
-    callback::Callback,
-    clock::ManualClock,
-    laws::{LawBroken, all},
-};
+pub use self::{broken::LawBroken, callback::Callback, clock::ManualClock, laws::all};

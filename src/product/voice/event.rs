@@ -7,7 +7,6 @@ use super::{
     outcome::{Code, Evidence, Meaning},
 };
 use crate::{
-    delivery::Conflict,
     event::{InvalidEvent, Part, Scanned, Stage, TaskId},
     product::{Event, KeysOf, Product, Source},
 };
@@ -294,12 +293,5 @@ impl fmt::Debug for VoiceEvent {
             .field("status", &self.0.status)
             .field("outcome", &self.outcome())
             .finish_non_exhaustive()
-    }
-}
-
-impl Conflict {
-    /// The voice that arrived second.
-    pub fn voice_id(&self) -> Option<&VoiceId> {
-        self.event.voice_id()
     }
 }

@@ -1,13 +1,13 @@
 //! One table in a PostgreSQL database.
 
+mod commit;
 mod error;
 mod row;
 mod schema;
 mod statements;
 mod table;
 
-pub use self::error::PostgresStoreError;
-pub use crate::delivery::postgres::CommitError;
+pub use self::{commit::CommitError, error::PostgresStoreError};
 
 pub(crate) use self::{
     row::{Answer, Row},

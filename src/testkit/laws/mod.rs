@@ -2,14 +2,12 @@
 //!
 //! Every function takes the store in an `Arc`, because those that race hand it to tasks.
 
-mod broken;
 mod holding;
 mod keeping;
 mod probe;
 mod racing;
 mod settling;
 
-pub use self::broken::LawBroken;
 pub use self::holding::{
     absurd_lease_counts_as_ended, claim_is_idempotent, claims_are_never_evicted,
     ended_claim_stays_its_owners, fence_grows_with_every_acquisition, idle_slot_keeps_its_fence,
@@ -23,6 +21,7 @@ pub use self::racing::{
     dropped_operations_are_whole_or_not_at_all, holders_never_overlap, one_of_many_wins,
 };
 pub use self::settling::{commit_is_idempotent, only_the_holder_settles, release_frees_at_once};
+pub use super::LawBroken;
 
 use std::sync::Arc;
 

@@ -122,7 +122,7 @@ impl<'a, D: DedupStore> Probe<'a, D> {
     }
 
     pub(super) fn broken(&self, how: impl Into<String>) -> LawBroken {
-        LawBroken::new(self.law, how)
+        LawBroken::by_store(self.law, how)
     }
 
     /// Waits until every lease of length [`SHORT`] that was granted before has ended by the store's

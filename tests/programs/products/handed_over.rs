@@ -55,7 +55,8 @@ fn a_line_of_another_product_has_the_fields_of_a_voices_line() {
     let (server, mut lines) = receiver_of(&["music"], &[]);
     sent(&server, "music", "task", &["--stage", "first"]);
     let expected = json!({
-        "product": "music", "taskId": "task", "stage": "progress", "name": "first", "results": [],
+        "product": "music", "taskId": "task", "stage": "progress", "name": "first",
+        "results": ["https://files.example/track-1.mp3"],
         "status": "first", "outcome": "progress", "voiceId": null, "validateInfo": null,
         "attempt": 1, "trust": "signed_id", "via": "callback",
     });

@@ -1,0 +1,6 @@
+//! The conformance kit for products: it passes the products of this crate, and names the law that a
+//! product with a deliberate fault breaks.
+
+mod faulty;
+mod laws;
+mod voices;

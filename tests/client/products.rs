@@ -13,11 +13,14 @@ use harness::fake_api::{API_KEY, FakeApi};
 use harness::{Callback, answer, key, post_to, serve, until};
 use http::{Request, StatusCode};
 use http_body_util::Full;
+use serde_json::json;
 use suno_callback::{
     AnyStore, Delivery, MemoryStore, Product, Reconciler, SunoCallbackLayer, SunoCallbackService,
     SunoClient, TaskId, Trust, Via,
     client::{ApiKey, HttpsClient, Watched},
-    product::{AnyProduct, CoverImage, Event, Job, Lyrics, Midi, Music, Stage, Stems, Video, Wav},
+    product::{
+        AnyProduct, CoverImage, Event, Job, Lyrics, Midi, Music, Stage, Stems, Video, Voice, Wav,
+    },
 };
 use tower::{Layer, util::BoxCloneSyncService};
 
@@ -503,4 +506,40 @@ async fn a_record_without_data_says_that_the_task_is_not_known_yet() {
     })
     .await;
     assert_eq!(rig.log.of("wav", "t")[0].via, Via::Poll);
+}
+
+#[tokio::test]
+async fn a_voice_of_the_job_api_is_confirmed_and_found_by_the_record_of_its_job() {
+    let (log, api) = (Log::default(), FakeApi::default());
+    let client = https(&api.serve().await);
+    let shared = Shared {
+        store: AnyStore::new(MemoryStore::default()),
+        client: Some(client.clone()),
+        log: log.clone(),
+    };
+    let voices = Voice::generate().as_job();
+    let app = shared.mount(Router::new(), voices);
+    let url = format!("http://{}/voice", serve(app).await);
+    let record = |task: &str| {
+        let result = json!({"resultObject": {"voiceId": "v-1", "status": "success"}}).to_string();
+        let data = json!({"taskId": task, "state": "success", "resultJson": result});
+        json!({"code": 200, "msg": "success", "data": data}).to_string()
+    };
+    for task in ["called", "polled"] {
+        api.set_at("/api/v1/jobs/recordInfo", task, record(task));
+    }
+    let forged = Callback::success("called", "v-of-somebody-else");
+    assert_eq!(post_to(&url, &forged).await.0, StatusCode::OK);
+    let task = TaskId::new("polled").unwrap();
+    let alone = Shared {
+        client: None,
+        ..shared
+    };
+    assert_eq!(poll(&alone, &client, voices, &task).await, Stage::Success);
+    for task in ["called", "polled"] {
+        let handed = log.of("voice", task);
+        assert_eq!(handed.len(), 1, "{handed:?}");
+        assert_eq!(handed[0].results, ["v-1"], "{task}");
+        assert_eq!(handed[0].trust, Trust::Confirmed, "{task}");
+    }
 }

@@ -1,5 +1,5 @@
-//! The main job on real HTTP: a server with the layer, and everything that a provider, a proxy or
-//! a forger might send to it.
+//! The main job on real HTTP: a server that receives voices and music, and everything that a
+//! provider, a proxy or a forger might send to it.
 //!
 //! ```sh
 //! cargo run --example quickstart             # prints a table, exits 0 when every line came out right
@@ -20,14 +20,16 @@ use futures_util::future::join_all;
 use suno_callback::{
     Delivery, Disposition, MemoryStore, Rejection, SigningKey, SunoCallbackLayer, VoiceEvent,
     VoiceOutcome,
+    product::{Music, MusicEvent, MusicOutcome},
 };
-use support::{BoxError, Callback, Pair, Sender, unix_now};
+use support::{BoxError, Callback, Pair, Sender, documented::Documented, unix_now};
 use tokio::net::TcpListener;
 
 const KEY: &str = "quickstart-key";
-const PATH: &str = "/callbacks/suno/voice";
+const VOICES: &str = "/callbacks/suno/voice";
+const MUSIC: &str = "/callbacks/suno/music";
 
-/// What the handler was given: task, outcome.
+/// What the handlers were given: task, outcome.
 type Handed = Arc<Mutex<Vec<(String, String)>>>;
 
 async fn on_voice(State(handed): State<Handed>, event: VoiceEvent, delivery: Delivery) {
@@ -40,15 +42,24 @@ async fn on_voice(State(handed): State<Handed>, event: VoiceEvent, delivery: Del
         VoiceOutcome::Unknown => format!("unknown: {}", event.body()),
         _ => format!("pending: {}", event.status()),
     };
-    println!(
-        "  handler: {} {outcome} (try {})",
-        event.task_id(),
-        delivery.attempt()
-    );
-    let handed_over = (event.task_id().to_string(), outcome);
+    note(&handed, event.task_id().to_string(), outcome, &delivery);
+}
+
+async fn on_music(State(handed): State<Handed>, event: MusicEvent, delivery: Delivery) {
+    let outcome = match event.outcome() {
+        MusicOutcome::Text(_) => "its text is written".to_owned(),
+        MusicOutcome::First(_) => "one track can be heard".to_owned(),
+        MusicOutcome::Complete(tracks) => format!("complete: {} tracks", tracks.len()),
+        other => format!("{other:?}"),
+    };
+    note(&handed, event.task_id().to_string(), outcome, &delivery);
+}
+
+fn note(handed: &Handed, task: String, outcome: String, delivery: &Delivery) {
+    println!("  handler: {task} {outcome} (try {})", delivery.attempt());
     handed
         .lock()
-        .map(|mut all| all.push(handed_over))
+        .map(|mut all| all.push((task, outcome)))
         .unwrap_or_default();
 }
 
@@ -69,10 +80,13 @@ async fn show_verdict(mut response: Response) -> Response {
 }
 
 async fn serve(handed: Handed) -> Result<SocketAddr, BoxError> {
-    let layer = SunoCallbackLayer::new(SigningKey::new(KEY)?, MemoryStore::default())
-        .on_conflict(|conflict| println!("  conflict hook: {}", conflict.task_id()));
+    // Clones share the store, and everything else.
+    let layer = SunoCallbackLayer::new(SigningKey::new(KEY)?, MemoryStore::default());
+    let music = layer.clone().receives(Music);
+    let voices = layer.on_conflict(|conflict| println!("  conflict hook: {}", conflict.task_id()));
     let app = Router::new()
-        .route(PATH, post(on_voice).layer(layer))
+        .route(VOICES, post(on_voice).layer(voices))
+        .route(MUSIC, post(on_music).layer(music))
         .layer(map_response(show_verdict))
         .with_state(handed);
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -84,85 +98,55 @@ async fn serve(handed: Handed) -> Result<SocketAddr, BoxError> {
 /// One line of the table: what was sent and what must come out.
 struct Case {
     what: &'static str,
+    path: &'static str,
     pair: Pair,
     body: Bytes,
     copies: usize,
-    status: u16,
-    verdicts: &'static [&'static str],
-    runs: usize,
+    expected: Expected,
 }
 
-fn cases() -> Result<Vec<Case>, BoxError> {
-    let (key, wrong_key) = (
-        SigningKey::new(KEY)?,
-        SigningKey::new("a guess at the key")?,
-    );
+/// Status, verdicts, and how often the handler runs.
+type Expected = (u16, &'static [&'static str], usize);
+
+const ACCEPTED: Expected = (200, &["accepted"], 1);
+const DUPLICATE: Expected = (200, &["duplicate"], 0);
+const TWINS: Expected = (200, &["accepted", "duplicate"], 1);
+const LATE: Expected = (200, &["late"], 0);
+const CONFLICT: Expected = (200, &["conflict"], 0);
+const FORGED: Expected = (401, &["signature_wrong"], 0);
+const STALE: Expected = (401, &["stale"], 0);
+
+fn voices() -> Result<Vec<Case>, BoxError> {
+    let key = SigningKey::new(KEY)?;
+    let wrong_key = SigningKey::new("a guess at the key")?;
     let now = unix_now();
-    let case = |what, callback: Callback, status, verdict, runs| Case {
+    let success = |task| Callback::new(task, "success", "voice_1");
+    let failure = |task| Callback::new(task, "fail", "");
+    let foreign = Callback::new("t1", "success", "voice_of_a_forger");
+    let inconsistent = Callback::new("t6", "success", "fail");
+    let unknown = Callback::new("t7", "almost_there", "");
+    let case = |(what, callback, expected): (_, Callback, _)| Case {
         what,
+        path: VOICES,
         pair: Pair::sign(&key, &callback.task_id, now),
         body: callback.body(),
         copies: 1,
-        status,
-        verdicts: verdict,
-        runs,
+        expected,
     };
-    let success = |task| Callback::new(task, "success", "voice_1");
-    let mut cases = vec![
-        case("a genuine success", success("t1"), 200, &["accepted"], 1),
-        case("its duplicate", success("t1"), 200, &["duplicate"], 0),
-        case(
-            "eight parallel twins",
-            success("t2"),
-            200,
-            &["accepted", "duplicate"],
-            1,
-        ),
-        case(
-            "a forged signature",
-            success("t3"),
-            401,
-            &["signature_wrong"],
-            0,
-        ),
-        case("a stale signature", success("t4"), 401, &["stale"], 0),
-        case(
-            "another voice, same header pair",
-            Callback::new("t1", "success", "voice_of_a_forger"),
-            200,
-            &["conflict"],
-            0,
-        ),
-        case(
-            "a failure",
-            Callback::new("t5", "fail", ""),
-            200,
-            &["accepted"],
-            1,
-        ),
-        case("... then its success", success("t5"), 200, &["accepted"], 1),
-        case(
-            "a failure after the success",
-            Callback::new("t1", "fail", ""),
-            200,
-            &["late"],
-            0,
-        ),
-        case(
-            "success with voiceId \"fail\"",
-            Callback::new("t6", "success", "fail"),
-            200,
-            &["accepted"],
-            1,
-        ),
-        case(
-            "a status nobody documented",
-            Callback::new("t7", "almost_there", ""),
-            200,
-            &["accepted"],
-            1,
-        ),
+    let cases = [
+        ("a genuine success", success("t1"), ACCEPTED),
+        ("its duplicate", success("t1"), DUPLICATE),
+        ("eight parallel twins", success("t2"), TWINS),
+        ("a forged signature", success("t3"), FORGED),
+        ("a stale signature", success("t4"), STALE),
+        ("another voice, same header pair", foreign, CONFLICT),
+        ("a failure", failure("t5"), ACCEPTED),
+        ("... then its success", success("t5"), ACCEPTED),
+        ("a failure after the success", failure("t1"), LATE),
+        ("success with voiceId \"fail\"", inconsistent, ACCEPTED),
+        ("a status nobody documented", unknown, ACCEPTED),
     ];
+    let mut cases: Vec<_> = cases.into_iter().map(case).collect();
     for case in &mut cases {
         match case.what {
             "eight parallel twins" => case.copies = 8,
@@ -174,8 +158,38 @@ fn cases() -> Result<Vec<Case>, BoxError> {
     Ok(cases)
 }
 
+/// The stages of two pieces of music, one backwards, under the task ids of voices.
+fn music() -> Result<Vec<Case>, BoxError> {
+    let (key, music) = (SigningKey::new(KEY)?, Documented::named("music")?);
+    let case = |(what, task, stage, expected)| {
+        Ok(Case {
+            what,
+            path: MUSIC,
+            pair: Pair::sign(&key, task, unix_now()),
+            body: music.body(Some(stage), task)?,
+            copies: 1,
+            expected,
+        })
+    };
+    let cases = [
+        (
+            "music, complete before all else",
+            "t1",
+            "complete",
+            ACCEPTED,
+        ),
+        ("... then its first", "t1", "first", LATE),
+        ("... then its text", "t1", "text", LATE),
+        ("music in order: text", "t2", "text", ACCEPTED),
+        ("... then first", "t2", "first", ACCEPTED),
+        ("... then complete", "t2", "complete", ACCEPTED),
+    ];
+    cases.into_iter().map(case).collect()
+}
+
 /// Sends one case and returns its line and whether it came out right.
-async fn run(case: &Case, sender: &Sender, handed: &Handed) -> Result<(String, bool), BoxError> {
+async fn run(case: &Case, addr: SocketAddr, handed: &Handed) -> Result<(String, bool), BoxError> {
+    let sender = Sender::new(format!("http://{addr}{}", case.path).parse()?);
     let count = || handed.lock().map(|all| all.len()).unwrap_or_default();
     let before = count();
     let copies = (0..case.copies).map(|_| sender.send(&case.pair, case.body.clone()));
@@ -194,9 +208,8 @@ async fn run(case: &Case, sender: &Sender, handed: &Handed) -> Result<(String, b
     let runs = count() - before;
     verdicts.sort();
     verdicts.dedup();
-    let right = statuses.iter().all(|status| *status == case.status)
-        && verdicts == case.verdicts
-        && runs == case.runs;
+    let (status, expected, once) = case.expected;
+    let right = statuses.iter().all(|it| *it == status) && verdicts == expected && runs == once;
     let line = format!(
         "{:<34} {:<10} {:<12} {:<22} {}",
         case.what,
@@ -224,11 +237,10 @@ fn answered(statuses: &[u16]) -> String {
 async fn demonstrate() -> Result<bool, BoxError> {
     let handed = Handed::default();
     let addr = serve(Arc::clone(&handed)).await?;
-    let sender = Sender::new(format!("http://{addr}{PATH}").parse()?);
     let mut table = Vec::new();
     let mut all_right = true;
-    for case in cases()? {
-        let (line, right) = run(&case, &sender, &handed).await?;
+    for case in voices()?.into_iter().chain(music()?) {
+        let (line, right) = run(&case, addr, &handed).await?;
         all_right &= right;
         table.push(line);
     }
@@ -250,10 +262,10 @@ async fn demonstrate() -> Result<bool, BoxError> {
 
 async fn stay_up() -> Result<bool, BoxError> {
     let addr = serve(Handed::default()).await?;
-    println!("listening on http://{addr}{PATH}; send it a success:\n");
+    println!("listening on http://{addr}{VOICES}; send it a success:\n");
     println!(
         "ts=$(date +%s); sig=$(printf 'task-1.%s' $ts | openssl dgst -sha256 -hmac {KEY} -binary | base64); \
-         curl -i http://{addr}{PATH} -H 'Content-Type: application/json' \
+         curl -i http://{addr}{VOICES} -H 'Content-Type: application/json' \
          -H \"X-Webhook-Timestamp: $ts\" -H \"X-Webhook-Signature: $sig\" \
          -d '{{\"code\":200,\"msg\":\"success\",\"data\":{{\"taskId\":\"task-1\",\"voiceId\":\"voice_1\",\"status\":\"success\"}}}}'\n"
     );

@@ -1,6 +1,7 @@
 //! Events and their [`Delivery`] as axum extractors.
 //!
-//! Rust's rules want a line for each event type: that of a product stands beside the product.
+//! Rust's rules want a line for each event type: an event that is no [`TaskEvent`] has its own beside
+//! its product.
 
 use axum_core::{
     extract::FromRequestParts,
@@ -8,10 +9,13 @@ use axum_core::{
 };
 use http::{StatusCode, request::Parts};
 
-use crate::delivery::Delivery;
+use crate::{
+    delivery::Delivery,
+    product::{Product, TaskEvent},
+};
 
 /// The extractor found nothing, because no [`SunoCallbackLayer`](crate::SunoCallbackLayer) is in
-/// front of the handler: 500, with a text that says so.
+/// front of the handler, or one for another product: 500, with a text that says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LayerMissing;
 
@@ -28,6 +32,15 @@ pub(crate) fn extension<T: Clone + Send + Sync + 'static>(
     parts: &Parts,
 ) -> Result<T, LayerMissing> {
     parts.extensions.get().cloned().ok_or(LayerMissing)
+}
+
+/// Of a layer that receives that product.
+impl<S: Sync, P: Product> FromRequestParts<S> for TaskEvent<P> {
+    type Rejection = LayerMissing;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, LayerMissing> {
+        extension(parts)
+    }
 }
 
 impl<S: Sync> FromRequestParts<S> for Delivery {

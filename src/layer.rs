@@ -73,12 +73,12 @@ impl<D: DedupStore, P: Product> SunoCallbackLayer<D, P> {
     /// # Example
     ///
     /// ```
-    /// use suno_callback::product::Voice;
+    /// use suno_callback::product::Music;
     /// use suno_callback::{MemoryStore, SigningKey, SunoCallbackLayer};
     ///
     /// let key = SigningKey::new("the key of the settings page")?;
-    /// let phrases = SunoCallbackLayer::new(key, MemoryStore::default()).receives(Voice::validate());
-    /// # let _ = phrases;
+    /// let songs = SunoCallbackLayer::new(key, MemoryStore::default()).receives(Music);
+    /// # let _ = songs;
     /// # Ok::<(), suno_callback::InvalidKey>(())
     /// ```
     pub fn receives<Q: Product>(self, product: Q) -> SunoCallbackLayer<D, Q> {

@@ -1,10 +1,10 @@
 //! The application's own work: prints the event, and takes as long and fails as often as told.
 
-use std::{io::Write, time::Duration};
+use std::{any::Any, io::Write, time::Duration};
 
 use axum::http::StatusCode;
 use serde_json::json;
-use suno_callback::{Delivery, VoiceEvent};
+use suno_callback::{Delivery, Product, VoiceEvent, product::Event};
 
 use crate::{error::BoxError, options::Options};
 
@@ -46,7 +46,7 @@ impl Handler {
         })
     }
 
-    pub async fn handle(&self, event: &VoiceEvent, delivery: &Delivery) -> Result<(), StatusCode> {
+    pub async fn handle<E: Event>(&self, event: &E, delivery: &Delivery) -> Result<(), StatusCode> {
         print(event, delivery).map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)?;
         if !self.delay.is_zero() {
             tokio::time::sleep(self.delay).await;
@@ -65,15 +65,19 @@ impl Handler {
 
     /// The effect and the record of the event, together or not at all.
     #[cfg(feature = "postgres")]
-    async fn record(&self, event: &VoiceEvent, delivery: &Delivery) -> Result<(), BoxError> {
+    async fn record<E: Event>(&self, event: &E, delivery: &Delivery) -> Result<(), BoxError> {
         let Some(events) = &self.events else {
             return Ok(());
+        };
+        let result = match of_voice(event) {
+            Some(voice) => voice.voice_id().map(|id| id.as_str().to_owned()),
+            None => event.results().into_iter().next(),
         };
         let mut tx = events.begin().await?;
         sqlx::query("INSERT INTO suno_voice_events VALUES ($1, $2, $3)")
             .bind(event.task_id().as_str())
-            .bind(event.status().as_str())
-            .bind(event.voice_id().map(|id| id.as_str()))
+            .bind(event.name())
+            .bind(result)
             .execute(&mut *tx)
             .await?;
         delivery.commit_in(&mut tx).await?;
@@ -81,7 +85,7 @@ impl Handler {
     }
 
     #[cfg(not(feature = "postgres"))]
-    async fn record(&self, _: &VoiceEvent, _: &Delivery) -> Result<(), BoxError> {
+    async fn record<E: Event>(&self, _: &E, _: &Delivery) -> Result<(), BoxError> {
         Ok(())
     }
 }
@@ -98,13 +102,24 @@ async fn create_table(pool: &sqlx::PgPool) -> Result<(), sqlx::Error> {
     tx.commit().await
 }
 
-fn print(event: &VoiceEvent, delivery: &Delivery) -> std::io::Result<()> {
+/// What the event says beside what every event does, where it is a voice's.
+fn of_voice<E: Event>(event: &E) -> Option<&VoiceEvent> {
+    (event as &dyn Any).downcast_ref()
+}
+
+/// One shape for all products, so that one reader can read all lines.
+fn print<E: Event>(event: &E, delivery: &Delivery) -> std::io::Result<()> {
+    let (stage, voice) = (event.stage().as_str(), of_voice(event));
     let line = json!({
+        "product": event.product().name(),
         "taskId": event.task_id().as_str(),
-        "status": event.status().as_str(),
-        "outcome": event.outcome().as_str(),
-        "voiceId": event.voice_id().map(|id| id.as_str()),
-        "validateInfo": event.validate_info(),
+        "stage": stage,
+        "name": event.name(),
+        "results": event.results(),
+        "status": event.name(),
+        "outcome": voice.map_or(stage, |voice| voice.outcome().as_str()),
+        "voiceId": voice.and_then(VoiceEvent::voice_id).map(|id| id.as_str()),
+        "validateInfo": voice.and_then(VoiceEvent::validate_info),
         "attempt": delivery.attempt(),
         "trust": delivery.trust().as_str(),
         "via": delivery.via().as_str(),

@@ -2,22 +2,29 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use suno_callback::{CallbackKind, Drain, InvalidKey, SigningKey, Times};
+use suno_callback::{Drain, InvalidKey, SigningKey, Times};
 
-use crate::{error::BoxError, probes};
+use crate::{
+    error::BoxError,
+    routes::{Asked, Route},
+};
 
 pub const USAGE: &str = "\
 usage: receiver [options]
   --listen ADDR             default 127.0.0.1:8080; port 0 takes a free one
-  --path PATH               default /callbacks/suno/voice
-  --kind generate|validate  which callback the path receives; default generate
+  --product NAME[:PATH]     what is received, and where: voice, voice-validate, music, lyrics, wav,
+                            stems, midi, video, cover-image, job or any; default path
+                            /callbacks/suno/NAME; once for each product
+  --path PATH               without --product: where voices are received; default
+                            /callbacks/suno/voice
+  --kind generate|validate  without --product: which callback of voices; default generate
   --store STORE             where to remember what was handled: memory (default), sqlite:FILE,
                             postgres://..., redis://...; each needs its feature
   --namespace NAME          separates handlers that share a store
   --in-transaction          with PostgreSQL: the handler writes the event into the table
                             suno_voice_events, in one transaction with the store's record
   --confirm BASE_URL        ask this API before an outcome is handed over, and watch the tasks
-                            that it could not answer for; needs the feature client
+                            that it could not answer for; not about any; needs the feature client
   --handler-delay DURATION  let the handler take this long, such as 500ms or 20s
   --fail-first N            let the handler fail the first N tries of every event
   --lease DURATION          how long a claim lasts unrenewed, with a heartbeat and store operations
@@ -31,8 +38,7 @@ environment:
 
 pub struct Options {
     pub listen: SocketAddr,
-    pub path: String,
-    pub kind: CallbackKind,
+    pub routes: Vec<Route>,
     pub store: String,
     pub namespace: String,
     pub in_transaction: bool,
@@ -43,13 +49,11 @@ pub struct Options {
     pub drain: Duration,
 }
 
-impl Options {
-    pub fn parse() -> Result<Self, BoxError> {
-        use lexopt::prelude::{Long, ValueExt};
-        let mut options = Self {
+impl Default for Options {
+    fn default() -> Self {
+        Self {
             listen: ([127, 0, 0, 1], 8080).into(),
-            path: "/callbacks/suno/voice".into(),
-            kind: CallbackKind::Generate,
+            routes: Vec::new(),
             store: "memory".into(),
             namespace: String::new(),
             in_transaction: false,
@@ -58,13 +62,22 @@ impl Options {
             fail_first: 0,
             times: Times::default(),
             drain: Drain::BOUND,
-        };
+        }
+    }
+}
+
+impl Options {
+    pub fn parse() -> Result<Self, BoxError> {
+        use lexopt::prelude::{Long, ValueExt};
+        let mut options = Self::default();
+        let mut asked = Asked::default();
         let mut arguments = lexopt::Parser::from_env();
         while let Some(argument) = arguments.next()? {
             match argument {
                 Long("listen") => options.listen = arguments.value()?.parse()?,
-                Long("path") => options.path = path(arguments.value()?.string()?)?,
-                Long("kind") => options.kind = kind(&arguments.value()?.string()?)?,
+                Long("product") => asked.products.push(arguments.value()?.string()?),
+                Long("path") => asked.path = Some(arguments.value()?.string()?),
+                Long("kind") => asked.kind = Some(arguments.value()?.string()?),
                 Long("store") => options.store = arguments.value()?.string()?,
                 Long("namespace") => options.namespace = arguments.value()?.string()?,
                 Long("in-transaction") => options.in_transaction = true,
@@ -78,27 +91,8 @@ impl Options {
                 other => return Err(other.unexpected().into()),
             }
         }
+        options.routes = asked.routes()?;
         Ok(options)
-    }
-}
-
-/// A path that means itself: no pattern, no query, and nothing that is served already.
-fn path(path: String) -> Result<String, BoxError> {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || "/-_.~".contains(letter);
-    if !path.starts_with('/') || !path.chars().all(plain) {
-        return Err(format!("{path:?} is no path, such as /callbacks/suno/voice").into());
-    }
-    match path.as_str() {
-        probes::LIVE | probes::READY => Err(format!("{path} is a probe's path").into()),
-        _ => Ok(path),
-    }
-}
-
-fn kind(word: &str) -> Result<CallbackKind, BoxError> {
-    match word {
-        "generate" => Ok(CallbackKind::Generate),
-        "validate" => Ok(CallbackKind::Validate),
-        other => Err(format!("{other:?} is neither generate nor validate").into()),
     }
 }
 

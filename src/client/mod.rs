@@ -11,6 +11,7 @@ mod error;
 mod https;
 mod key;
 mod rate;
+mod spacing;
 mod suno;
 
 pub use self::{

@@ -11,7 +11,7 @@ use http::{HeaderValue, Method, Request, Response, header};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 use tower::{BoxError, Service};
 
 use super::{
@@ -19,6 +19,7 @@ use super::{
     answer::{self, Answer},
     base::{self, InvalidBaseUrl, KIE_AI},
     rate::{Lane, Rate},
+    spacing::Spacing,
 };
 use crate::{
     confirm::{Confirm, Confirmation},
@@ -61,6 +62,7 @@ pub struct SunoClient<S> {
     user_agent: HeaderValue,
     timeout: Duration,
     rate: Arc<Rate>,
+    spacing: Arc<Spacing>,
     /// The tasks that a callback was confirmed about.
     asked: Arc<Mutex<Tally>>,
 }
@@ -82,6 +84,7 @@ impl<S> SunoClient<S> {
             )),
             timeout: Duration::from_secs(10),
             rate: Arc::new(Rate::new(5, Duration::from_secs(1))),
+            spacing: Arc::default(),
             asked: Arc::new(Mutex::new(Tally::new())),
         }
     }
@@ -115,6 +118,8 @@ impl<S> SunoClient<S> {
     /// At most `requests` in each `span`, evenly spread, by all clones together. Default: 5 a
     /// second. The provider names no limit for questions; for submissions it is 20 in 10 s. Zero
     /// requests count as one.
+    ///
+    /// About one task it is 3 a second at most, whatever this says.
     ///
     /// Where more wait than that, of eight turns five go to callbacks of tasks that were not asked
     /// about before, and to what the application asks; two go to the polls of reconcilers and of
@@ -161,6 +166,7 @@ where
         product: &P,
         task: &TaskId,
     ) -> Result<Option<P::Event>, ClientError> {
+        self.space(task).await?;
         self.wait(Lane::First).await?;
         self.fetch(product, task).await
     }
@@ -227,6 +233,19 @@ where
         }
         let request = request.body(Full::from(body));
         request.map_err(|error| ClientError::Transport(error.into()))
+    }
+
+    /// Waits until the task may be asked about again.
+    async fn space(&self, task: &TaskId) -> Result<(), ClientError> {
+        let due = self.spacing.reserve(task);
+        match due.saturating_duration_since(Instant::now()) {
+            Duration::ZERO => Ok(()),
+            wait if wait > self.timeout => Err(ClientError::Busy),
+            _ => {
+                sleep_until(due).await;
+                Ok(())
+            }
+        }
     }
 
     async fn wait(&self, lane: Lane) -> Result<(), ClientError> {
@@ -326,7 +345,11 @@ where
             true => Lane::Again,
             false => Lane::First,
         };
-        if let Err(error) = self.wait(lane).await {
+        let turn = async {
+            self.space(claimed.task_id()).await?;
+            self.wait(lane).await
+        };
+        if let Err(error) = turn.await {
             return confirmation(claimed.task_id(), Err(error));
         }
         let record = self.fetch(&product, claimed.task_id()).await;
@@ -341,6 +364,8 @@ where
     }
 
     async fn look_up(&self, product: &P, task: &TaskId) -> Confirmation<P::Event> {
+        // It has its turn now; the next question about the task waits.
+        self.spacing.reserve(task);
         confirmation(task, self.fetch(product, task).await)
     }
 }
@@ -365,6 +390,7 @@ impl<S> Clone for SunoClient<S> {
             user_agent: self.user_agent.clone(),
             timeout: self.timeout,
             rate: Arc::clone(&self.rate),
+            spacing: Arc::clone(&self.spacing),
             asked: Arc::clone(&self.asked),
         }
     }

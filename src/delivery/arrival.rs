@@ -44,7 +44,7 @@ impl<E: Event> Arrival<E> {
     /// What the log says about it.
     pub(crate) fn subject(&self) -> Subject<'_> {
         Subject {
-            task_id: self.event.task_id().as_str(),
+            task_id: self.event.task_id(),
             product: self.event.product().name(),
             stage: self.event.stage(),
             foreign: self.event.foreign(),

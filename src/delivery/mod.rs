@@ -204,7 +204,7 @@ impl Delivery {
     /// What the log says about it.
     pub(crate) fn subject(&self) -> Subject<'_> {
         Subject {
-            task_id: self.0.task_id.as_str(),
+            task_id: &self.0.task_id,
             product: self.0.product,
             stage: self.0.stage,
             foreign: self.0.foreign,

@@ -63,7 +63,7 @@ impl Namespace {
     }
 
     fn start(&self, task: &TaskId, tag: Tag) -> Sha256 {
-        let id = task.as_str();
+        let id = task.as_bytes();
         let [high, low] = u16::try_from(id.len()).unwrap_or(u16::MAX).to_be_bytes();
         let mut hash = self.prefix.clone();
         hash.update([tag as u8, high, low]);

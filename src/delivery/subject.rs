@@ -1,12 +1,12 @@
 use tokio::time::Instant;
 
 use super::Origin;
-use crate::event::Stage;
+use crate::event::{Stage, TaskId};
 
-/// What the log says about an event.
+/// What the log says about an event. Made for every event, so nothing in it costs anything.
 #[derive(Clone, Copy)]
 pub(crate) struct Subject<'a> {
-    pub(crate) task_id: &'a str,
+    pub(crate) task_id: &'a TaskId,
     pub(crate) product: &'static str,
     pub(crate) stage: Stage,
     /// The product that unknown content is of, where that is plain.

@@ -44,7 +44,18 @@ impl TaskId {
     }
 
     pub(crate) fn is_valid(id: &str) -> bool {
-        (1..=Self::MAX_LEN).contains(&id.len()) && !id.contains(char::is_control)
+        let has_control = match id.is_ascii() {
+            // To the end: without a way out the compiler looks at many bytes at once.
+            true => id
+                .bytes()
+                .fold(false, |found, byte| found | byte.is_ascii_control()),
+            false => id.contains(char::is_control),
+        };
+        (1..=Self::MAX_LEN).contains(&id.len()) && !has_control
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 
     /// Wraps what [`TaskId::is_valid`] has seen.

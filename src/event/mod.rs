@@ -18,11 +18,10 @@ pub use self::{
     value::Value,
 };
 
-#[cfg(feature = "client")]
-pub(crate) use self::repair::repaired;
 pub(crate) use self::{
     id::text_traits,
     part::Part,
+    repair::repaired,
     scan::{Keys, scan},
     text::Text,
 };

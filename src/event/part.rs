@@ -19,7 +19,7 @@ impl Part {
         })
     }
 
-    fn within(body: &str, part: &str) -> Self {
+    pub(crate) fn within(body: &str, part: &str) -> Self {
         let start = part.as_ptr().addr().wrapping_sub(body.as_ptr().addr());
         match start.checked_add(part.len()) {
             Some(end) if end <= body.len() => Self::Within(start..end),

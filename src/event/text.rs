@@ -27,11 +27,16 @@ impl Text {
 
     pub(crate) fn as_str(&self) -> &str {
         match self {
-            Self::Short { len, bytes } => {
-                let text = bytes.get(..usize::from(*len)).unwrap_or_default();
-                str::from_utf8(text).unwrap_or_default() // a text went in
-            }
+            // A text went in.
+            Self::Short { .. } => str::from_utf8(self.as_bytes()).unwrap_or_default(),
             Self::Long(text) => text,
+        }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Short { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Self::Long(text) => text.as_bytes(),
         }
     }
 }

@@ -3,11 +3,87 @@
 //! The layer knows no product. It verifies, claims and hands over whatever a [`Product`] reads;
 //! [`SunoCallbackLayer::new`](crate::SunoCallbackLayer::new) is for voices, and
 //! [`receives`](crate::SunoCallbackLayer::receives) changes that.
+//!
+//! # The products
+//!
+//! | product | submitted to | is told | success is | confirmed by |
+//! |---|---|---|---|---|
+//! | [`Voice`] | `/voice/generate`, `/voice/validate` | [`VoiceEvent`] | code 200, `status: success`, a voice id | `/voice/record-info`, `/voice/validate-info` |
+//! | [`Music`] | `/generate` and what works like it | [`MusicEvent`] | code 200, `callbackType: complete`, a track with a link | `/generate/record-info`, also `text` and `first` |
+//! | [`Lyrics`] | `/lyrics` | [`LyricsEvent`] | code 200, `callbackType: complete`, a text | `/lyrics/record-info` |
+//! | [`Wav`] | `/wav/generate` | [`WavEvent`] | code 200, a link | `/wav/record-info` |
+//! | [`Stems`] | `/vocal-removal/generate` | [`StemsEvent`] | code 200, a link of a stem | `/vocal-removal/record-info` |
+//! | [`Midi`] | `/midi/generate` | [`MidiEvent`] | code 200, `state: complete`, a list, be it empty | `/midi/record-info` |
+//! | [`Video`] | `/mp4/generate` | [`VideoEvent`] | code 200, a link | `/mp4/record-info` |
+//! | [`CoverImage`] | `/suno/cover/generate` | [`CoverImageEvent`] | code 200, a link | `/suno/cover/record-info` |
+//! | [`Job`] | `/jobs/createTask` | [`JobEvent`] | code 200, `state: success`, a result in `resultJson` | `/jobs/recordInfo` |
+//! | [`AnyProduct`] | anything | [`AnyEvent`] | guessed from code and words | nothing |
+//!
+//! Paths stand below `/api/v1`. Of all but voices **two witnesses** decide an end:
+//!
+//! - The code or the word says failure: it failed, unless something usable stands beside that.
+//! - Code 200, the word (where the product has one) is the last, and the result is usable: it
+//!   succeeded. kie documents `complete` for lyrics that failed, and one project has met `error`
+//!   beside code 200, so neither alone would do.
+//! - Anything else that claims a result is [`Inconsistent`](Stage::Inconsistent); words that nobody
+//!   listed, and the content of another product, are [`Unknown`](Stage::Unknown).
+//!
+//! In a record the API's `code` says nothing, and its status is believed beside what was left of a
+//! result, where the error code says failure too. `CALLBACK_EXCEPTION` speaks of the delivery: the
+//! task has succeeded if its result is there, and otherwise nobody knows.
+//!
+//! # How sure that is
+//!
+//! *Documented* is what the provider's pages show, *seen* what public code or recordings have, and
+//! *inferred* what follows from either.
+//!
+//! | product | success | failure | stages | record | seen on the wire |
+//! |---|---|---|---|---|---|
+//! | music | documented | documented, three shapes | documented | documented | callbacks in dozens of public projects; the record of an unknown id |
+//! | added vocals, added instrumental | documented | documented | documented | documented | no |
+//! | replaced section | documented | documented | documented, two pages differ | inferred (music's) | no |
+//! | mashup | documented, on its submit page | inferred | documented | inferred (music's) | no |
+//! | sounds | inferred | inferred | inferred | inferred | no |
+//! | lyrics | documented, kie and sunoapi differ | documented, they differ | none | documented | no |
+//! | WAV | documented, two spellings | documented | none | documented | no |
+//! | stems | documented, two keys | documented | none | documented | in public code |
+//! | MIDI | documented, the place of the id is disputed | documented | none | documented | no |
+//! | video | documented, one page has another code | documented | none | documented | no |
+//! | cover image | documented | documented | none | documented, two lists on one page | no |
+//! | jobs | documented, two shapes | documented | none | documented | recorded records, no callback |
+//! | Suno products as jobs | inferred | inferred | unknown | seen | records read with a real key |
+//! | 4o image, Veo, Flux, Runway, Aleph | documented | documented | none | documented | no |
+//!
+//! Nobody knows: what stands beside `CALLBACK_EXCEPTION`, and whether a Suno task that was submitted
+//! as a job calls back in its old shape or in a job's; both are read. The pages are named at each
+//! product.
 
+mod any;
+mod cover_image;
+mod job;
+mod lyrics;
+mod midi;
+mod music;
+mod stems;
+mod task;
+mod video;
 mod voice;
+mod wav;
 
-pub use self::voice::{
-    CallbackKind, Failure, Inconsistency, Voice, VoiceEvent, VoiceId, VoiceOutcome, VoiceStatus,
+pub use self::{
+    any::{AnyEvent, AnyOutcome, AnyProduct},
+    cover_image::{CoverImage, CoverImageEvent, CoverImageOutcome},
+    job::{Job, JobEvent, JobOutcome, JobResult},
+    lyrics::{Lyrics, LyricsEvent, LyricsOutcome, LyricsText},
+    midi::{Midi, MidiEvent, MidiInstrument, MidiNote, MidiOutcome},
+    music::{Music, MusicEvent, MusicOutcome, Track},
+    stems::{Stem, StemKind, StemOrigin, Stems, StemsEvent, StemsOutcome},
+    task::{TaskEvent, TaskFailure, TaskOutcome},
+    video::{Video, VideoEvent, VideoOutcome},
+    voice::{
+        CallbackKind, Failure, Inconsistency, Voice, VoiceEvent, VoiceId, VoiceOutcome, VoiceStatus,
+    },
+    wav::{Wav, WavEvent, WavOutcome},
 };
 pub use crate::event::{Key, Level, Scanned, Stage, Value};
 
@@ -181,7 +257,7 @@ pub trait Event: Clone + fmt::Debug + Send + Sync + Sized + 'static {
         None
     }
 
-    /// What a success brought: links or ids. Empty for everything else.
+    /// What a success brought, or a step on the way: links or ids. Empty for everything else.
     fn results(&self) -> Vec<String> {
         self.result().map(str::to_owned).into_iter().collect()
     }

@@ -32,7 +32,7 @@ mod on {
         ($level:ident, $subject:ident, $($rest:tt)+) => {
             $level!(
                 target: TARGET,
-                task_id = ?Escaped($subject.task_id),
+                task_id = ?Escaped($subject.task_id.as_str()),
                 product = $subject.product,
                 stage = $subject.stage.as_str(),
                 name = name_of($subject.stage),
@@ -112,12 +112,12 @@ mod on {
     }
 
     pub(crate) fn record_unreadable(subject: Subject<'_>) {
-        let task_id = Escaped(subject.task_id);
+        let task_id = Escaped(subject.task_id.as_str());
         error!(target: TARGET, ?task_id, "the store's record cannot be read");
     }
 
     pub(crate) fn mounted_twice(subject: Subject<'_>) {
-        let task_id = Escaped(subject.task_id);
+        let task_id = Escaped(subject.task_id.as_str());
         error!(
             target: TARGET,
             ?task_id,
@@ -128,7 +128,7 @@ mod on {
     }
 
     pub(crate) fn heartbeat_late(subject: Subject<'_>, by: Duration) {
-        let task_id = Escaped(subject.task_id);
+        let task_id = Escaped(subject.task_id.as_str());
         warn!(
             target: TARGET,
             ?task_id,
@@ -138,7 +138,7 @@ mod on {
     }
 
     pub(crate) fn claim_lost(delivery: &Delivery) {
-        let task_id = Escaped(delivery.subject().task_id);
+        let task_id = Escaped(delivery.subject().task_id.as_str());
         let (fence, attempt) = (delivery.fence(), delivery.attempt());
         error!(
             target: TARGET,
@@ -150,7 +150,7 @@ mod on {
     }
 
     pub(crate) fn commit_given_up(delivery: &Delivery) {
-        let task_id = Escaped(delivery.subject().task_id);
+        let task_id = Escaped(delivery.subject().task_id.as_str());
         error!(
             target: TARGET,
             ?task_id,
@@ -159,13 +159,13 @@ mod on {
     }
 
     pub(crate) fn unconfirmed(subject: Subject<'_>) {
-        let task_id = Escaped(subject.task_id);
+        let task_id = Escaped(subject.task_id.as_str());
         warn!(target: TARGET, ?task_id, "the provider could not confirm an event");
     }
 
     /// What could not be confirmed, and is not asked on about.
     pub(crate) fn not_kept(subject: Subject<'_>) {
-        let task_id = Escaped(subject.task_id);
+        let task_id = Escaped(subject.task_id.as_str());
         error!(
             target: TARGET,
             ?task_id,

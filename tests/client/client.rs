@@ -396,3 +396,20 @@ async fn nobody_at_the_other_end_is_a_transport_error() {
     assert!(matches!(error, ClientError::Transport(_)), "{error}");
     assert!(!format!("{error:?}").contains(API_KEY));
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_task_is_asked_about_three_times_a_second_at_most() {
+    let api = FakeApi::default();
+    let client = client(&api).rate(1_000, Duration::from_secs(1));
+    let (hot, other) = (task("hot"), task("other"));
+    let questions = (0..9).map(|_| client.record_info(&hot));
+    futures_util::future::join_all(questions).await;
+    let asked: Vec<_> = api.requests().iter().map(|it| it.at).collect();
+    assert_eq!(asked.len(), 9);
+    for window in asked.windows(4) {
+        assert!(window[3] - window[0] > Duration::from_secs(1), "{window:?}");
+    }
+    let began = Instant::now();
+    client.record_info(&other).await.unwrap();
+    assert!(began.elapsed() < Duration::from_millis(10));
+}

@@ -3,4 +3,5 @@
 mod burst;
 mod client;
 mod forge_matrix;
+mod products;
 mod reconcile;

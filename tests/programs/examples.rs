@@ -13,7 +13,7 @@ fn quickstart_comes_out_as_designed() {
     let output = output(&mut example("quickstart"));
     let table = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{table}");
-    assert_eq!(table.matches(" ok\n").count(), 11, "{table}");
+    assert_eq!(table.matches(" ok\n").count(), 17, "{table}");
     assert!(table.ends_with("all as designed\n"), "{table}");
 }
 
@@ -49,6 +49,7 @@ fn the_receiver_prints_one_line_for_each_event_that_is_handed_over() {
         serde_json::json!({
             "taskId": "t-1", "status": "success", "outcome": "ready", "voiceId": "voice_9",
             "validateInfo": null, "attempt": 1, "trust": "signed_id", "via": "callback",
+            "product": "voice", "stage": "success", "name": "success", "results": ["voice_9"],
         })
     );
     let (ok, _) = send(&server, &["--task-id", "t-2", "--status", "fail"]);

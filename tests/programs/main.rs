@@ -5,4 +5,5 @@
 
 mod crash;
 mod examples;
+mod products;
 mod receiver_stores;

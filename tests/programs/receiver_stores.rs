@@ -14,7 +14,7 @@ use std::{
 use harness::program::{From, Lines, PATIENCE, Server, Stream, ended, example, get, spawn};
 use harness::server::Redis;
 use harness::{Callback, slot_of};
-use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, SqlitePool, raw_sql};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, PgPool, SqlitePool, query_as, raw_sql};
 use suno_callback::{
     AnyStore,
     store::{Claim, DedupStore, Owner, PostgresStore, RedisStore, SqliteStore},
@@ -37,21 +37,31 @@ fn unique(what: &str) -> String {
 }
 
 /// A folder that goes away with the test.
-struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let path = std::env::temp_dir().join(unique("suno-callback-receiver"));
         fs::create_dir(&path).unwrap();
         Self(path)
     }
 
-    fn store(&self) -> String {
+    pub fn store(&self) -> String {
         format!("sqlite:{}", self.file().display())
     }
 
     fn file(&self) -> PathBuf {
         self.0.join("callbacks.db")
+    }
+
+    pub fn path(&self, name: &str) -> String {
+        self.0.join(name).display().to_string()
+    }
+
+    pub fn write(&self, name: &str, text: &str) -> String {
+        let path = self.path(name);
+        fs::write(&path, text).unwrap();
+        path
     }
 }
 
@@ -62,13 +72,13 @@ impl Drop for Folder {
 }
 
 /// A database of a test's own, on the server of the tests.
-struct Database {
-    url: String,
+pub struct Database {
+    pub url: String,
     name: String,
 }
 
 impl Database {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let name = unique("receiver");
         Self::on_server(&format!("CREATE DATABASE {name}")).await;
         let server = server_of_tests("SUNO_TEST_POSTGRES");
@@ -98,7 +108,16 @@ impl Database {
         connection.close().await.unwrap();
     }
 
-    async fn remove(self) {
+    /// What handlers have written in their transactions, by task.
+    pub async fn events(&self) -> Vec<(String, String, Option<String>)> {
+        let mut connection = PgConnection::connect(&self.url).await.unwrap();
+        let events = "SELECT task_id, status, voice_id FROM suno_voice_events ORDER BY task_id";
+        let events = query_as(events).fetch_all(&mut connection).await;
+        connection.close().await.unwrap();
+        events.unwrap()
+    }
+
+    pub async fn remove(self) {
         Self::on_server(&format!("DROP DATABASE {} WITH (FORCE)", self.name)).await;
     }
 }

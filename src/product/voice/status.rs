@@ -39,15 +39,6 @@ pub enum VoiceStatus {
 }
 
 impl VoiceStatus {
-    const LISTED: [Self; 6] = [
-        Self::WaitProcessing,
-        Self::ProcessingValidate,
-        Self::ProcessingValidateFail,
-        Self::WaitValidating,
-        Self::Success,
-        Self::Fail,
-    ];
-
     const OF_JOBS: [Self; 3] = [Self::JobWaiting, Self::JobQueuing, Self::JobGenerating];
 
     /// The word on the wire.
@@ -76,10 +67,27 @@ impl VoiceStatus {
 
     /// Reads the `state` of a job, which has words of its own.
     pub(super) fn of_job(state: &str) -> Self {
+        if state.is_empty() {
+            return Self::Other("".into());
+        }
         let word = state.trim();
         let mut of_jobs = Self::OF_JOBS.into_iter();
         let listed = of_jobs.find(|it| it.as_str().eq_ignore_ascii_case(word));
         listed.unwrap_or_else(|| Self::from(state))
+    }
+
+    /// The most frequent word first.
+    fn listed_as(word: &str) -> Option<Self> {
+        let is = |listed: &str| word.eq_ignore_ascii_case(listed);
+        Some(match () {
+            () if is("success") => Self::Success,
+            () if is("fail") || is("failed") => Self::Fail,
+            () if is("wait_validating") => Self::WaitValidating,
+            () if is("wait_processing") => Self::WaitProcessing,
+            () if is("processing_validate") => Self::ProcessingValidate,
+            () if is("processing_validate_fail") => Self::ProcessingValidateFail,
+            () => return None,
+        })
     }
 
     /// Whether it says that the task has failed, for good.
@@ -89,19 +97,14 @@ impl VoiceStatus {
 
     /// Whether no string was given, or an empty one.
     pub(super) fn is_none(&self) -> bool {
-        self.as_str().trim().is_empty()
+        matches!(self, Self::Other(word) if word.trim().is_empty())
     }
 }
 
 impl From<&str> for VoiceStatus {
     fn from(status: &str) -> Self {
-        let word = status.trim();
-        let mut listed = Self::LISTED.into_iter();
-        match listed.find(|it| it.as_str().eq_ignore_ascii_case(word)) {
-            Some(listed) => listed,
-            None if word.eq_ignore_ascii_case("failed") => Self::Fail,
-            None => Self::Other(status.into()),
-        }
+        let listed = Self::listed_as(status).or_else(|| Self::listed_as(status.trim()));
+        listed.unwrap_or_else(|| Self::Other(status.into()))
     }
 }
 

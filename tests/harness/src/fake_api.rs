@@ -32,6 +32,8 @@ pub struct FakeApi(Arc<Mutex<State>>);
 #[derive(Default)]
 struct State {
     records: HashMap<String, String>,
+    /// The only path under which a task is known, where there is one.
+    paths: HashMap<String, String>,
     outage: Option<Reply>,
     requests: Vec<Asked>,
     hangs: bool,
@@ -113,6 +115,12 @@ impl FakeApi {
         self.state().records.insert(task_id.into(), body);
     }
 
+    /// Any body for a task, at one endpoint: others do not know the task.
+    pub fn set_at(&self, path: &str, task_id: &str, body: String) {
+        self.set(task_id, body);
+        self.state().paths.insert(task_id.into(), path.into());
+    }
+
     pub fn forget(&self, task_id: &str) {
         self.state().records.remove(task_id);
     }
@@ -175,11 +183,14 @@ impl FakeApi {
     /// `None` where nothing is ever answered.
     fn answer(&self, asked: Asked) -> Option<Reply> {
         let mut state = self.state();
-        let known = ["record-info", "validate-info", "check-voice"];
+        let known = ["record-info", "recordInfo", "validate-info", "check-voice"];
         let known = known.iter().any(|it| asked.path.ends_with(it));
         let authorized = asked.headers.get("authorization");
         let authorized = authorized.is_some_and(|it| it == &format!("Bearer {API_KEY}"));
+        let path = state.paths.get(&asked.task_id);
+        let elsewhere = path.is_some_and(|path| *path != asked.path);
         let record = state.records.get(&asked.task_id).cloned();
+        let record = record.filter(|_| !elsewhere);
         let checks = asked.method == Method::POST;
         state.requests.push(asked);
         if state.hangs {

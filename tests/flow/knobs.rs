@@ -6,7 +6,9 @@ use std::time::Duration;
 use harness::{
     Callback, Handler, Seen, accepting,
     faulty::{Fault, Faulty, Op},
-    key, ms, said, secs, send,
+    key, ms,
+    probe::WallClock,
+    said, secs, send,
 };
 use http::StatusCode;
 use suno_callback::{Disposition, Limits, SunoCallbackLayer, Times};
@@ -44,15 +46,16 @@ const LIMITS: [Knob<Limits, usize>; 6] = [
 async fn works(layer: SunoCallbackLayer<Faulty>) {
     let (seen, store) = (Seen::default(), layer.store().clone());
     let receiver = layer.layer(Handler::new(accepting(seen.clone())));
-    let progress = send(&receiver, &Callback::progress("task", "processing")).await;
-    assert_eq!(said(&progress), Some(Disposition::Accepted));
+    let progress = Callback::progress("task", "processing").signed_at(NOW);
+    let first = send(&receiver, &progress).await;
+    assert_eq!(said(&first), Some(Disposition::Accepted));
     Op::ALL.iter().for_each(|op| store.next(*op, [Fault::Fail]));
-    let success = Callback::success("task", "voice");
+    let success = Callback::success("task", "voice").signed_at(NOW);
     let (first, second) = tokio::join!(send(&receiver, &success), send(&receiver, &success));
     for reply in [first, second, send(&receiver, &success).await] {
         assert_eq!(reply.status(), StatusCode::OK, "{:?}", reply.extensions());
     }
-    let again = send(&receiver, &Callback::progress("task", "processing")).await;
+    let again = send(&receiver, &progress).await;
     assert_eq!(again.status(), StatusCode::OK);
     assert_eq!(seen.len(), 2);
 }
@@ -66,8 +69,11 @@ fn in_virtual_time(work: impl Future<Output = ()>) {
     runtime.block_on(work);
 }
 
+/// The wall clock stands still, or a tolerance of nothing would end with the second.
+const NOW: u64 = 1_800_000_000;
+
 fn layer() -> SunoCallbackLayer<Faulty> {
-    SunoCallbackLayer::new(key(), Faulty::default())
+    SunoCallbackLayer::new(key(), Faulty::default()).clock(WallClock::at(NOW))
 }
 
 #[test]

@@ -1,0 +1,57 @@
+use std::fmt;
+
+use super::hex::write_hex;
+
+/// What a done slot keeps: at most 64 bytes that only the layer understands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(align(8))]
+pub struct Record {
+    len: u8,
+    bytes: [u8; Self::MAX_LEN],
+}
+
+impl Record {
+    /// The largest record, in bytes.
+    pub const MAX_LEN: usize = 64;
+
+    /// A record of no bytes.
+    pub const EMPTY: Self = Self {
+        len: 0,
+        bytes: [0; Self::MAX_LEN],
+    };
+
+    /// The bytes to store.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+impl TryFrom<&[u8]> for Record {
+    type Error = RecordTooLong;
+
+    fn try_from(slice: &[u8]) -> Result<Self, Self::Error> {
+        let mut bytes = [0; Self::MAX_LEN];
+        let target = bytes.get_mut(..slice.len()).ok_or(RecordTooLong)?;
+        target.copy_from_slice(slice);
+        let len = u8::try_from(slice.len()).map_err(|_| RecordTooLong)?;
+        Ok(Self { len, bytes })
+    }
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex(f, "Record", self.as_bytes())
+    }
+}
+
+/// More than [`Record::MAX_LEN`] bytes were offered as a [`Record`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordTooLong;
+
+impl fmt::Display for RecordTooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a record has at most {} bytes", Record::MAX_LEN)
+    }
+}
+
+impl std::error::Error for RecordTooLong {}

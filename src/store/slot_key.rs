@@ -1,0 +1,32 @@
+use std::fmt;
+
+use super::hex::write_hex;
+
+/// The name of one slot: 32 opaque bytes.
+///
+/// The layer derives it with SHA-256 from the namespace, the kind of the callback, the task and
+/// the milestone, so that a backend needs no opinion on lengths or characters.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(align(8))] // moved in words, also within enums
+pub struct SlotKey([u8; 32]);
+
+impl SlotKey {
+    pub(crate) const ZERO: Self = Self([0; 32]);
+
+    /// The bytes to store under.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl From<[u8; 32]> for SlotKey {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl fmt::Debug for SlotKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex(f, "SlotKey", &self.0)
+    }
+}

@@ -3,6 +3,7 @@
 mod commit;
 mod error;
 mod row;
+mod run;
 mod schema;
 mod statements;
 mod table;
@@ -16,10 +17,10 @@ pub(crate) use self::{
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use sqlx::{Executor as _, PgPool, Postgres, SqlStr, postgres::PgRow, raw_sql};
+use sqlx::{PgPool, Postgres};
 use tokio::time;
 
-use self::{error::ends_connection, row::State, table::TableName};
+use self::{row::State, table::TableName};
 use super::{
     Claim, DedupStore, Held, InvalidTableName, Owner, Record, Settled, SlotKey,
     connections::Connections, sweeper::Sweeper, trial::trial,
@@ -186,38 +187,6 @@ impl PostgresStore {
                     .await
             }
         });
-    }
-
-    async fn run(&self, step: impl Fn() -> SqlStr + Send) -> Result<Answer, PostgresStoreError> {
-        Answer::of(&self.rows(step).await?)
-    }
-
-    /// Repeats a step at once whose connection turned out to be dead. Whether the first try was
-    /// applied does not matter: whoever holds a slot may repeat every step.
-    async fn rows(
-        &self,
-        step: impl Fn() -> SqlStr + Send,
-    ) -> Result<Vec<PgRow>, PostgresStoreError> {
-        match self.rows_once(step()).await {
-            Err(error) if ends_connection(&error) => Ok(self.rows_once(step()).await?),
-            rows => Ok(rows?),
-        }
-    }
-
-    async fn rows_once(&self, step: SqlStr) -> Result<Vec<PgRow>, sqlx::Error> {
-        let mut loan = self.connections.lend().await?;
-        match loan.connection()?.fetch_all(raw_sql(step)).await {
-            Err(error) if ends_connection(&error) => Err(loan.condemn(error)),
-            rows => {
-                loan.give_back();
-                rows
-            }
-        }
-    }
-
-    /// How long somebody waits for a step.
-    fn within(&self) -> Duration {
-        self.connections.timeout()
     }
 
     /// What is there. The look waits for nobody.

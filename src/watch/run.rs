@@ -10,7 +10,8 @@ use tokio::{
 
 use super::{
     Unsettled, Watched, Watchlist,
-    watchlist::{Driving, Found, Running},
+    driving::{Driving, Running},
+    entries::Found,
 };
 use crate::{
     confirm::{Confirmation, ErasedConfirm},

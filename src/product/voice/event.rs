@@ -2,9 +2,9 @@ use std::{fmt, sync::Arc};
 
 use super::{
     CallbackKind, Failure, Inconsistency, Voice, VoiceId, VoiceOutcome, VoiceStatus,
+    classify::{Code, Evidence, Meaning},
     content::Content,
     field,
-    outcome::{Code, Evidence, Meaning},
 };
 use crate::{
     event::{InvalidEvent, Part, Scanned, Stage, TaskId},

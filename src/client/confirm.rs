@@ -27,25 +27,25 @@ where
     B::Data: Send,
     B::Error: Into<BoxError>,
 {
-    async fn confirm(&self, claimed: &P::Event) -> Confirmation<P::Event> {
-        let product = claimed.product();
-        let subject = (product.name(), claimed.task_id());
+    async fn confirm(&self, reported: &P::Event) -> Confirmation<P::Event> {
+        let product = reported.product();
+        let subject = (product.name(), reported.task_id());
         let lane = match self.asked().has(subject) {
             true => Lane::Again,
             false => Lane::First,
         };
         let turn = async {
-            self.space(claimed.task_id()).await?;
+            self.space(reported.task_id()).await?;
             self.wait(lane).await
         };
         if let Err(error) = turn.await {
-            return confirmation(claimed.task_id(), Err(error));
+            return confirmation(reported.task_id(), Err(error));
         }
-        let record = self.fetch(&product, claimed.task_id()).await;
+        let record = self.fetch(&product, reported.task_id()).await;
         if record.is_ok() {
             self.asked().note(subject);
         }
-        confirmation(claimed.task_id(), record)
+        confirmation(reported.task_id(), record)
     }
 
     async fn turn(&self) {

@@ -127,7 +127,7 @@ impl<E: Event> Watchlist<E> {
         let _ = state.queue.due(now);
         let task = state.queue.take()?;
         let entered = state.tasks.get_mut(&task)?;
-        entered.place = None;
+        entered.position = None;
         Some(Running {
             list: self.clone(),
             found: entered.found,

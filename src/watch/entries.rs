@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{
     pace::{Pace, Pauses},
-    queue::{Place, Queue},
+    queue::{Position, Queue},
     run::HandOver,
     watched::{Listener, Unsettled, Watched},
 };
@@ -20,7 +20,7 @@ pub(super) struct State<E: Event> {
     pub(super) tasks: HashMap<TaskId, Entered<E>>,
     pub(super) queue: Queue,
     /// When each task's time is over.
-    pub(super) ends: BTreeMap<Place, TaskId>,
+    pub(super) ends: BTreeMap<Position, TaskId>,
     pub(super) entered: u64,
     pub(super) stopped: bool,
     /// Whether somebody asks.
@@ -30,9 +30,9 @@ pub(super) struct State<E: Event> {
 /// One task on the list.
 pub(super) struct Entered<E: Event> {
     /// Where it is in `ends`.
-    pub(super) end: Place,
+    pub(super) end: Position,
     /// Where it is in the queue; `None` while it is asked about or handed over.
-    pub(super) place: Option<Place>,
+    pub(super) position: Option<Position>,
     pub(super) pauses: Pauses,
     pub(super) listeners: Vec<Listener<E>>,
     pub(super) found: Found,
@@ -80,7 +80,7 @@ impl<E: Event> State<E> {
         self.ends.insert(end, task.clone());
         let entered = Entered {
             end,
-            place: None,
+            position: None,
             pauses: pace.pauses(),
             listeners: listener.into_iter().collect(),
             found: Found::NOTHING,
@@ -92,7 +92,7 @@ impl<E: Event> State<E> {
 
     pub(super) fn put(&mut self, task: &TaskId, due: Instant, is_new: bool) {
         if let Some(entered) = self.tasks.get_mut(task) {
-            entered.place = Some(self.queue.put(task.clone(), due, is_new));
+            entered.position = Some(self.queue.put(task.clone(), due, is_new));
         }
     }
 
@@ -111,7 +111,7 @@ impl<E: Event> State<E> {
             let Some(entered) = self.tasks.get(&task) else {
                 continue;
             };
-            if entered.place.is_some() {
+            if entered.position.is_some() {
                 self.end(&task, Watched::Expired(entered.found.last));
             }
         }
@@ -120,8 +120,8 @@ impl<E: Event> State<E> {
     pub(super) fn remove(&mut self, task: &TaskId) -> Option<Entered<E>> {
         let entered = self.tasks.remove(task)?;
         self.ends.remove(&entered.end);
-        if let Some(place) = &entered.place {
-            self.queue.remove(place);
+        if let Some(position) = &entered.position {
+            self.queue.remove(position);
         }
         // What a flood has made large does not stay so.
         if self.tasks.len() < self.tasks.capacity() / 8 {

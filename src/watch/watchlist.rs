@@ -135,7 +135,7 @@ impl<E: Event> Watchlist<E> {
         if state
             .tasks
             .get(task)
-            .is_some_and(|it| only_kept(it) && it.place.is_some())
+            .is_some_and(|it| only_kept(it) && it.position.is_some())
         {
             let forgotten = state.remove(task);
             drop(state); // before the application's handler is dropped
@@ -182,7 +182,7 @@ impl<E: Event> Watchlist<E> {
     pub(crate) fn stop(&self) {
         let mut state = self.state();
         state.stopped = true;
-        let waiting = state.tasks.iter().filter(|(_, it)| it.place.is_some());
+        let waiting = state.tasks.iter().filter(|(_, it)| it.position.is_some());
         let waiting: Vec<_> = waiting.map(|(task, _)| task.clone()).collect();
         for task in waiting {
             state.end(&task, Watched::Stopped);

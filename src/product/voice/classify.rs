@@ -4,7 +4,7 @@ use super::{CallbackKind, Inconsistency, VoiceId, VoiceStatus};
 
 /// The outcome without what it borrows from the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Meaning {
+pub(super) enum OutcomeKind {
     Ready,
     PhraseReady,
     Failed,
@@ -43,20 +43,20 @@ impl Code {
 }
 
 impl Evidence<'_> {
-    pub(super) fn meaning(&self) -> Meaning {
+    pub(super) fn classify(&self) -> OutcomeKind {
         if self.key_repeated {
-            return Meaning::Inconsistent(Inconsistency::RepeatedKey);
+            return OutcomeKind::Inconsistent(Inconsistency::RepeatedKey);
         }
         match self.status {
-            VoiceStatus::Fail | VoiceStatus::ProcessingValidateFail => Meaning::Failed,
+            VoiceStatus::Fail | VoiceStatus::ProcessingValidateFail => OutcomeKind::Failed,
             VoiceStatus::WaitValidating if !self.phrase.trim().is_empty() => self.phrase(),
             VoiceStatus::WaitValidating
             | VoiceStatus::WaitProcessing
             | VoiceStatus::ProcessingValidate
             | VoiceStatus::JobWaiting
             | VoiceStatus::JobQueuing
-            | VoiceStatus::JobGenerating => Meaning::Pending,
-            _ if self.is_foreign => Meaning::Unknown,
+            | VoiceStatus::JobGenerating => OutcomeKind::Pending,
+            _ if self.is_foreign => OutcomeKind::Unknown,
             VoiceStatus::Success => self.success(),
             VoiceStatus::Other(_) => self.without_status(),
         }
@@ -64,12 +64,12 @@ impl Evidence<'_> {
 
     /// What tells an inconsistent event from others: what it claims, because the order of keys and
     /// a message make no new event. `None` where nobody can say what that is.
-    pub(super) fn claim(&self, meaning: Meaning) -> Option<Box<str>> {
-        match meaning {
-            Meaning::Inconsistent(Inconsistency::RepeatedKey | Inconsistency::VoiceIdDamaged) => {
-                None
-            }
-            Meaning::Inconsistent(_) => {
+    pub(super) fn claim(&self, outcome: OutcomeKind) -> Option<Box<str>> {
+        match outcome {
+            OutcomeKind::Inconsistent(
+                Inconsistency::RepeatedKey | Inconsistency::VoiceIdDamaged,
+            ) => None,
+            OutcomeKind::Inconsistent(_) => {
                 // A record has no code of its own; callback and poll say the same.
                 let code = self.code.unwrap_or(Code::Is(200));
                 let (status, voice_id, phrase) = (self.status, self.voice_id, self.phrase);
@@ -80,41 +80,43 @@ impl Evidence<'_> {
         }
     }
 
-    fn success(&self) -> Meaning {
+    fn success(&self) -> OutcomeKind {
         if self.some_status_fails {
-            return Meaning::Inconsistent(Inconsistency::StatusDenies);
+            return OutcomeKind::Inconsistent(Inconsistency::StatusDenies);
         }
         match self.voice_id.trim() {
             "" if self.kind == CallbackKind::Validate && !self.phrase.trim().is_empty() => {
                 self.phrase()
             }
-            "" => Meaning::Inconsistent(Inconsistency::NoVoiceId),
-            _ if self.voice_id == "fail" => Meaning::Inconsistent(Inconsistency::VoiceIdSaysFail),
-            _ if self.voice_id_damaged => Meaning::Inconsistent(Inconsistency::VoiceIdDamaged),
-            _ if self.is_denied() => Meaning::Inconsistent(Inconsistency::CodeDenies),
-            _ => Meaning::Ready,
+            "" => OutcomeKind::Inconsistent(Inconsistency::NoVoiceId),
+            _ if self.voice_id == "fail" => {
+                OutcomeKind::Inconsistent(Inconsistency::VoiceIdSaysFail)
+            }
+            _ if self.voice_id_damaged => OutcomeKind::Inconsistent(Inconsistency::VoiceIdDamaged),
+            _ if self.is_denied() => OutcomeKind::Inconsistent(Inconsistency::CodeDenies),
+            _ => OutcomeKind::Ready,
         }
     }
 
-    fn phrase(&self) -> Meaning {
+    fn phrase(&self) -> OutcomeKind {
         match self.is_denied() {
-            true => Meaning::Inconsistent(Inconsistency::CodeDenies),
-            false => Meaning::PhraseReady,
+            true => OutcomeKind::Inconsistent(Inconsistency::CodeDenies),
+            false => OutcomeKind::PhraseReady,
         }
     }
 
     /// Nothing is claimed but what code and result say. A code that is not 200 says failure, and a
     /// result beside it denies that.
-    fn without_status(&self) -> Meaning {
+    fn without_status(&self) -> OutcomeKind {
         let has_result = VoiceId::is_valid(self.voice_id) || !self.phrase.trim().is_empty();
         let fails = matches!(self.code, Some(Code::Is(code)) if code != 200);
         match (fails, has_result) {
-            (true, true) => Meaning::Inconsistent(Inconsistency::CodeDenies),
-            (true, false) => Meaning::Failed,
+            (true, true) => OutcomeKind::Inconsistent(Inconsistency::CodeDenies),
+            (true, false) => OutcomeKind::Failed,
             (false, _) if self.voice_id == "fail" && self.status.is_none() => {
-                Meaning::Inconsistent(Inconsistency::VoiceIdSaysFail)
+                OutcomeKind::Inconsistent(Inconsistency::VoiceIdSaysFail)
             }
-            (false, _) => Meaning::Unknown,
+            (false, _) => OutcomeKind::Unknown,
         }
     }
 

@@ -226,7 +226,8 @@ impl Times {
         self.quick().max(self.store_operation / 4)
     }
 
-    /// The pauses of whoever waits for the store, or for another process.
+    /// The pauses of whoever waits for the store, or for another process. The first are short, because
+    /// most handlers are done and most hitches over within one; the fourth is as long as they get.
     pub(crate) fn backoff(&self) -> Backoff {
         Backoff::new(self.poll / 5, self.poll)
     }

@@ -32,7 +32,8 @@ pub struct CoverImage;
 /// One event in the life of cover images.
 pub type CoverImageEvent = TaskEvent<CoverImage>;
 
-/// What such an event means; a success brought the links of the images.
+/// What such an event means; [`Ready`](TaskOutcome::Ready) has the link of at least one image, in
+/// the provider's order. Hostile until confirmed: fetch them with care.
 pub type CoverImageOutcome<'a> = TaskOutcome<'a, Vec<String>>;
 
 const FLAGS: Words = &[

@@ -40,7 +40,8 @@ pub struct Job;
 /// One event in the life of a job.
 pub type JobEvent = TaskEvent<Job>;
 
-/// What such an event means.
+/// What such an event means; [`Ready`](TaskOutcome::Ready) has what `resultJson` holds: links, or an
+/// object of the model's own.
 pub type JobOutcome<'a> = TaskOutcome<'a, JobResult>;
 
 /// What a job brought. Hostile until confirmed.

@@ -116,18 +116,41 @@ pub type DefaultEvent = VoiceEvent;
 ///   be the same string, and no key on the way to one may be repeated.
 /// - A body is at most [`body_limit`](Self::body_limit) bytes, and walked once, however deep it is.
 /// - What [`Event::stage`] says decides: see [`Stage`].
+/// - [`read`](Self::read) runs once for a callback whose signature is good, on the task of its
+///   request, and once for a record that was fetched. Clones are made as often as the layer likes.
 ///
 /// # Example
 ///
-/// `examples/own_product.rs` is a product of one's own, whole.
+/// `examples/own_product.rs` is a product of one's own, whole. With a product in hand:
+///
+/// ```
+/// use suno_callback::product::{Lyrics, Product, Stage};
+/// use suno_callback::{InvalidEvent, MemoryStore, SigningKey, SunoCallbackLayer};
+///
+/// # fn demo() -> Result<(), Box<dyn std::error::Error>> {
+/// let layer = SunoCallbackLayer::new(SigningKey::new("the key of the account")?, MemoryStore::default())
+///     .receives(Lyrics);
+///
+/// // In a test or a tool, without a layer: nothing is verified here.
+/// let event = Lyrics.parse(r#"{"code":500,"msg":"busy","data":{"callbackType":"error","taskId":"t"}}"#)?;
+/// assert_eq!(event.stage(), Stage::Failure);
+/// assert_eq!(Lyrics.parse(r#"{"code":200}"#).unwrap_err(), InvalidEvent::NoTaskId);
+/// # let _ = layer;
+/// # Ok(()) }
+/// # demo().unwrap();
+/// ```
 pub trait Product: Clone + Send + Sync + Sized + 'static {
     /// What the handler gets.
     type Event: Event<Product = Self>;
 
-    /// A short constant name: for slot keys, logs and metrics. Two products of one account need two.
+    /// A short constant name, such as `music`: for slot keys, logs and metrics. Two products that
+    /// share a store need two names, or one swallows the other's events; and a name that changes
+    /// forgets what was handled under the old one.
     fn name(&self) -> &'static str;
 
-    /// Which keys mean something, in a callback and in a record.
+    /// Which keys mean something, in a callback and in a record. Asked for every key of the levels
+    /// that are walked but the ids and `data`, so it is a `match`; what it answers must depend on
+    /// nothing else. All else is [`Key::IGNORED`].
     fn key(level: Level, key: &str) -> Key;
 
     /// What was found, as an event. `body` is the JSON text that was scanned.
@@ -139,13 +162,15 @@ pub trait Product: Clone + Send + Sync + Sized + 'static {
         body: &str,
     ) -> Self::Event;
 
-    /// The largest body that a callback may have, in bytes. Default 16 KiB.
+    /// The largest body that a callback may have, in bytes. Default 16 KiB. A larger one is answered
+    /// with 413, also a genuine one; [`Limits::body`](crate::Limits::body) overrides it.
     fn body_limit(&self) -> usize {
         16 * 1024
     }
 
     /// Where the provider's API has the record of a task: a path, such as
-    /// `/api/v1/wav/record-info`. By default nowhere: then nothing can be confirmed.
+    /// `/api/v1/wav/record-info`, to which `?taskId=` is added. By default nowhere: then the
+    /// `SunoClient` of the feature `client` confirms nothing.
     fn record_path(&self) -> Option<&'static str> {
         None
     }
@@ -220,7 +245,29 @@ pub enum Source {
 
 /// What the layer asks of an event. The handler gets the event itself, with accessors of its own.
 ///
+/// What it says never changes: the layer asks more than once, and the answers choose the slot, how
+/// long it is remembered, and who is told. Every text of it is hostile until the provider was asked.
+///
 /// Cheap to clone. `Debug` shows what provider and attacker wrote escaped and cut, and no links.
+///
+/// # Example
+///
+/// What is the same for all products can be written once:
+///
+/// ```
+/// use suno_callback::product::{Event, Product, Video, Voice};
+///
+/// fn line(event: &impl Event) -> String {
+///     format!("{} {}: {}", event.product().name(), event.task_id(), event.stage().as_str())
+/// }
+///
+/// let voice = Voice::generate().parse(r#"{"code":200,"data":{"taskId":"t","status":"wait_processing"}}"#)?;
+/// assert_eq!(line(&voice), "voice t: progress");
+/// let video = Video.parse(r#"{"code":200,"data":{"task_id":"t","video_url":"https://files.example/v.mp4"}}"#)?;
+/// assert_eq!(line(&video), "video t: success");
+/// assert_eq!(video.results(), ["https://files.example/v.mp4"]);
+/// # Ok::<(), suno_callback::InvalidEvent>(())
+/// ```
 pub trait Event: Clone + fmt::Debug + Send + Sync + Sized + 'static {
     /// The product that reads such events.
     type Product: Product<Event = Self>;

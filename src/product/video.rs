@@ -34,7 +34,8 @@ pub struct Video;
 /// One event in the life of a music video.
 pub type VideoEvent = TaskEvent<Video>;
 
-/// What such an event means; a success brought a link.
+/// What such an event means; [`Ready`](TaskOutcome::Ready) has the link to the video. Hostile until
+/// confirmed: fetch it with care.
 pub type VideoOutcome<'a> = TaskOutcome<'a, String>;
 
 impl TaskEvent<Video> {

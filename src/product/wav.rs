@@ -33,7 +33,8 @@ pub struct Wav;
 /// One event in the life of a WAV file.
 pub type WavEvent = TaskEvent<Wav>;
 
-/// What such an event means; a success brought a link.
+/// What such an event means; [`Ready`](TaskOutcome::Ready) has the link to the file. Hostile until
+/// confirmed: fetch it with care.
 pub type WavOutcome<'a> = TaskOutcome<'a, String>;
 
 impl TaskEvent<Wav> {

@@ -3,6 +3,22 @@ use std::fmt;
 use super::hex::write_hex;
 
 /// What a done slot keeps: at most 64 bytes that only the layer understands.
+///
+/// They begin with a version of their own, and say when the event was signed, how it was trusted,
+/// and what the result was (an id, or its SHA-256). A store keeps them as they are, gives back
+/// exactly these bytes, and never an empty record for one that it cannot find. No secret and no text
+/// of a person is in them.
+///
+/// # Example
+///
+/// ```
+/// use suno_callback::store::{Record, RecordTooLong};
+///
+/// let record = Record::try_from(&b"what the layer wrote"[..])?;
+/// assert_eq!(record.as_bytes(), b"what the layer wrote");
+/// assert_eq!(Record::try_from(&[0; 65][..]), Err(RecordTooLong));
+/// # Ok::<(), RecordTooLong>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(align(8))]
 pub struct Record {
@@ -44,7 +60,8 @@ impl fmt::Debug for Record {
     }
 }
 
-/// More than [`Record::MAX_LEN`] bytes were offered as a [`Record`].
+/// More than [`Record::MAX_LEN`] bytes were offered as a [`Record`]: to a store that reads its rows,
+/// a sign that somebody else has written there, and so an error of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordTooLong;
 

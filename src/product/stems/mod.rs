@@ -42,7 +42,8 @@ pub struct Stems;
 /// One event in the life of stems.
 pub type StemsEvent = TaskEvent<Stems>;
 
-/// What such an event means; a success brought stems.
+/// What such an event means; [`Ready`](TaskOutcome::Ready) has at least one stem. Which kinds there
+/// are depends on what was asked for; a kind that was not found is missing.
 pub type StemsOutcome<'a> = TaskOutcome<'a, Vec<Stem>>;
 
 impl TaskEvent<Stems> {

@@ -2,10 +2,28 @@ use std::fmt;
 
 use super::{VoiceEvent, VoiceId};
 
-/// What an event means, decided from status, code and ids together.
+/// What an event means, decided from status, code and ids together: what a handler matches.
 ///
 /// No single field is trusted: a rejected identity check was seen as `voiceId: "fail"` beside
-/// code 200, and codes of failures differ between providers.
+/// code 200, and codes of failures differ between providers. Statuses and ids are the provider's
+/// (<https://docs.kie.ai/suno-api/suno-voice-generate-callback>,
+/// <https://docs.sunoapi.org/suno-api/suno-voice-validate-callbacks>).
+///
+/// # When each comes
+///
+/// | outcome | how often a task | what a handler does |
+/// |---|---|---|
+/// | [`Ready`](Self::Ready) | once; nothing else of the task is handed over after it | stores the voice id |
+/// | [`PhraseReady`](Self::PhraseReady) | once a phrase | has it sung, and is quick |
+/// | [`Failed`](Self::Failed) | once; a `Ready` may still come after it | tells the user |
+/// | [`Pending`](Self::Pending) | once a status | nothing |
+/// | [`Inconsistent`](Self::Inconsistent), [`Unknown`](Self::Unknown) | once a content | asks the provider, or lets a [`Reconciler`](crate::Reconciler) |
+///
+/// They come in any order, and some never. A handler that succeeds ends the provider's tries of
+/// this very event, also of `Inconsistent` and `Unknown`, whose repetition would say the same: an
+/// error is for what the handler could not do, not for what it could not understand.
+///
+/// The list may grow: a match needs a `_`, and what falls there is best treated as `Pending`.
 ///
 /// # Example
 ///
@@ -35,11 +53,21 @@ pub enum VoiceOutcome<'a> {
     /// The voice exists: code 200, status `success`, and a voice id that is neither empty nor the
     /// word `fail`.
     Ready(&'a VoiceId),
-    /// The phrase to be sung is ready. It lives for 1 to 15 minutes, so be quick.
+    /// The phrase to be sung is ready: status `wait_validating`, or for a
+    /// [`Validate`](super::CallbackKind::Validate) callback `success`, with a phrase that is not blank and
+    /// no code that denies it. It lives for 1 to 15 minutes, so be quick.
+    ///
+    /// The text is the provider's: escape it.
     PhraseReady(&'a str),
-    /// The task failed, for good.
+    /// The task failed, by the provider for good: status `fail` or `processing_validate_fail`
+    /// whatever the code, or a code that is not 200 where nothing claims progress or success and
+    /// nothing is another product's.
+    ///
+    /// A forged failure may come before a genuine success, so a success is never swallowed by it:
+    /// do not make it impossible to accept a later `Ready`.
     Failed(Failure<'a>),
-    /// Progress that the provider documents.
+    /// Progress that the provider documents, with nothing to act on: `wait_processing`,
+    /// `processing_validate`, a `wait_validating` without its phrase, or a job that waits or runs.
     Pending,
     /// Something claims success and something else denies it, or a key is repeated. Ask the
     /// provider before acting on it.

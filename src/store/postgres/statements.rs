@@ -179,11 +179,13 @@ impl Statement {
         self.waits(within / 4, within)
     }
 
-    /// For a step that must have the row.
+    /// For a step that must have the row: what is left is for the statement itself.
     fn patient(self, within: Duration) -> Self {
         self.waits(within / 5 * 4, within)
     }
 
+    /// The server gives up a little before the layer does, so that its answer finds a hearer and no
+    /// statement goes on for nobody; and a lock before the statement, so that the error says which.
     fn waits(self, lock: Duration, within: Duration) -> Self {
         let statement = within / 10 * 9;
         self.number("lock_timeout", wait(lock))

@@ -53,7 +53,9 @@ impl SqliteStore {
         Ok(loan)
     }
 
-    /// How long a connection may wait for a lock, where the pool's wait longer. Zero is no wait.
+    /// How long a connection may wait for a lock, where the pool's wait longer. Zero is no wait. A
+    /// fifth of the operation's time is left for the statement itself, so that its answer finds a
+    /// hearer.
     fn bound(&self) -> Option<u64> {
         let told = self.connections.told_timeout()?;
         let bound = millis(told / 5 * 4).unsigned_abs();

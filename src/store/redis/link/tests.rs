@@ -11,7 +11,7 @@ use tokio::{
 
 use super::*;
 
-/// The how-manieth that was opened. Nothing is sent on it.
+/// A connection, by its number: 1 for the first that was opened. Nothing is sent on it.
 #[derive(Clone)]
 struct Number(usize);
 

@@ -5,6 +5,7 @@
     missing_docs,
     missing_debug_implementations,
     unreachable_pub,
+    clippy::incompatible_msrv,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

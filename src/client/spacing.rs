@@ -43,10 +43,11 @@ impl Spacing {
 
 impl State {
     fn forget(&mut self, now: Instant) {
-        while let Some((over, task)) = self.asked.pop_front_if(|(over, _)| *over <= now) {
-            if self.next.get(&task) == Some(&over) {
-                self.next.remove(&task);
+        while let Some((over, task)) = self.asked.front().filter(|it| it.0 <= now) {
+            if self.next.get(task) == Some(over) {
+                self.next.remove(task);
             }
+            self.asked.pop_front();
         }
         // What a burst has made large does not stay so.
         if self.asked.is_empty() && self.asked.capacity() > 1024 {

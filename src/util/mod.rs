@@ -9,3 +9,5 @@ pub(crate) mod tally;
 pub(crate) mod timer;
 
 pub(crate) use self::escaped::Escaped;
+#[cfg(feature = "testkit")]
+pub(crate) use self::escaped::cut;

@@ -53,7 +53,7 @@ async fn every_fault_breaks_the_law_that_it_should() {
         (Fault::UnknownIsFailure, "a_new_word_ends_no_task"),
         (Fault::UnknownIsProgress, "a_new_word_ends_no_task"),
         (Fault::NothingIsFinal, "an_end_is_final"),
-        (Fault::FailureHasResults, "only_a_success_has_results"),
+        (Fault::FailureHasResults, "a_failure_has_no_results"),
         (Fault::OneSlotForTheUnknown, "unknown_contents_differ"),
         (Fault::CodeOfRecordsCounts, "records_agree_with_callbacks"),
         (Fault::RecordPathIsALink, "records_agree_with_callbacks"),

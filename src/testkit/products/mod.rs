@@ -22,8 +22,8 @@ pub use self::{
         nothing_follows_a_success, stages_come_in_any_order, unknown_content_is_handed_over,
     },
     meaning::{
-        a_denied_success_is_no_success, a_failure_is_no_success, a_new_word_ends_no_task,
-        a_repeated_key_changes_no_result, an_end_is_final, only_a_success_has_results,
+        a_denied_success_is_no_success, a_failure_has_no_results, a_failure_is_no_success,
+        a_new_word_ends_no_task, a_repeated_key_changes_no_result, an_end_is_final,
         unknown_contents_differ,
     },
     reading::{
@@ -59,7 +59,7 @@ pub async fn all<P: Product>(product: &P, samples: &Samples<'_>) -> Result<(), L
     a_repeated_key_changes_no_result(product, samples)?;
     a_new_word_ends_no_task(product, samples)?;
     an_end_is_final(product, samples)?;
-    only_a_success_has_results(product, samples)?;
+    a_failure_has_no_results(product, samples)?;
     unknown_contents_differ(product, samples)?;
     records_agree_with_callbacks(product, samples)?;
     hostile_text_is_escaped(product, samples)?;

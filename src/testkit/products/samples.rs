@@ -29,6 +29,7 @@ pub struct Samples<'a> {
     pub(super) records: &'a [(&'a str, Stage)],
     pub(super) unknown: &'a [&'a str],
     pub(super) code_counts: bool,
+    pub(super) by_body: bool,
 }
 
 impl<'a> Samples<'a> {
@@ -41,6 +42,7 @@ impl<'a> Samples<'a> {
             records: &[],
             unknown: &[],
             code_counts: true,
+            by_body: false,
         }
     }
 
@@ -65,6 +67,16 @@ impl<'a> Samples<'a> {
     pub const fn without_code(self) -> Self {
         Self {
             code_counts: false,
+            ..self
+        }
+    }
+
+    /// The product knows too little of its events to tell them apart by anything but their whole
+    /// bodies, as [`AnyProduct`](crate::product::AnyProduct) does: then an event told in other words
+    /// is another one, nothing is late, and no two results are a conflict.
+    pub const fn told_apart_by_body(self) -> Self {
+        Self {
+            by_body: true,
             ..self
         }
     }

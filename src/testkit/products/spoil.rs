@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 use super::{body::Body, chance::Chance};
 
 /// How many bodies chance makes of one.
-const BY_CHANCE: usize = 300;
+const BY_CHANCE: usize = 150;
 
 /// Of a longer body not every beginning is tried.
-const BEGINNINGS: usize = 300;
+const BEGINNINGS: usize = 200;
 
 /// All of them, the sample first.
 pub(super) fn spoiled(sample: &str) -> Vec<Vec<u8>> {

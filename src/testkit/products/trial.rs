@@ -8,6 +8,7 @@ use crate::{
     InvalidEvent, TaskId,
     product::{Event, Product, Stage},
     testkit::LawBroken,
+    util::cut,
 };
 
 pub(super) type Law = Result<(), LawBroken>;
@@ -150,7 +151,7 @@ pub(super) fn said<E: Event>(event: &E) -> impl PartialEq + Debug + use<E> {
 /// A body, short enough to be read.
 pub(super) fn shown(body: impl AsRef<[u8]>) -> String {
     let text = String::from_utf8_lossy(body.as_ref());
-    let cut = text.floor_char_boundary(500);
-    let end = if cut < text.len() { "..." } else { "" };
-    format!("{:?}{end}", text.get(..cut).unwrap_or_default())
+    let start = cut(&text, 500);
+    let end = if start.len() < text.len() { "..." } else { "" };
+    format!("{start:?}{end}")
 }

@@ -62,8 +62,8 @@ pub struct SunoClient<S> {
 }
 
 impl<S> SunoClient<S> {
-    /// The largest answer that is read, in bytes, where the product's own callbacks are small; otherwise
-    /// twice what one of those may have.
+    /// The largest answer that is read, in bytes, where the product's own callbacks are small;
+    /// otherwise twice what one of those may have.
     pub const MAX_ANSWER: usize = 64 * 1024;
 
     /// Asks kie.ai through `service`.
@@ -83,8 +83,8 @@ impl<S> SunoClient<S> {
         }
     }
 
-    /// Asks another provider: [`KIE_AI`] (the default), [`SUNOAPI_ORG`](super::SUNOAPI_ORG), or any `http://` or
-    /// `https://` URL below which `/api/v1` lies. The API key goes there.
+    /// Asks another provider: [`KIE_AI`] (the default), [`SUNOAPI_ORG`](super::SUNOAPI_ORG), or any
+    /// `http://` or `https://` URL below which `/api/v1` lies. The API key goes there.
     ///
     /// # Errors
     ///

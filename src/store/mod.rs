@@ -46,9 +46,9 @@
 //! To forget never loses an event: it is handled again if the provider sends it again. A store
 //! that cannot be reached is asked again for as long as the answer's deadline leaves the handler its
 //! share, by default for 9 seconds; then callbacks are answered with 503 and the provider repeats
-//! them. Its three retries are what a longer outage uses up, and the `Reconciler` of the feature
-//! `client` finds what they missed. Receivers that share a store must have clocks of their own right to within the
-//! signature's tolerance and nothing more: leases run on the store's.
+//! them. Its three retries are what a longer outage uses up, and a [`Reconciler`](crate::Reconciler)
+//! finds what they missed. Receivers that share a store must have clocks of their own right to
+//! within the signature's tolerance and nothing more: leases run on the store's.
 
 mod claim;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]

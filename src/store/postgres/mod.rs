@@ -47,10 +47,10 @@ use super::{
 /// (a standby, a read-only default, a shutdown) is closed and never used again, and with it those of
 /// the pool that were idle at that moment: after a restart or a failover all of them are as dead.
 /// (One whose step did not end in time while the server answered others is used again once it has
-/// answered too: to connect anew would slow a slow server down.) A broken step is repeated at once on a new one, to wherever the name of the host leads by then. The waits
-/// in the SQL, for a lock and for a whole statement, follow
-/// [`Times::store_operation`](crate::Times::store_operation), so that no server process waits for
-/// longer than anybody here does.
+/// answered too: to connect anew would slow a slow server down.) A broken step is repeated at once on
+/// a new one, to wherever the name of the host leads by then. The waits in the SQL, for a lock and
+/// for a whole statement, follow [`Times::store_operation`](crate::Times::store_operation), so that
+/// no server process waits for longer than anybody here does.
 ///
 /// A handler's own statements go through the same pool, and nobody repeats those. Leave
 /// `PgPoolOptions::test_before_acquire` on, as it is by default, where they matter: it costs a round

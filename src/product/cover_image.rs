@@ -2,7 +2,7 @@
 
 use super::{
     Product, Source, TaskEvent, TaskOutcome,
-    task::{self, Content, Dialect, Found, RECORD, Word, Words, agreed, field, job_urls, names},
+    task::{self, Content, Dialect, Found, RECORD, Word, Words, field, found, job_urls, names},
 };
 use crate::event::{Key, Level, Scanned, TaskId};
 
@@ -94,11 +94,7 @@ impl Dialect for CoverImage {
     const FLAGS: &'static [Words] = &[FLAGS, RECORD];
 
     fn found(content: Content<'_>) -> Found {
-        let images = images(content);
-        match images.is_empty() {
-            true => Found::Nothing,
-            false => Found::Usable(Some(agreed(images.iter().map(String::as_str)))),
-        }
+        found(&images(content))
     }
 
     fn results(content: Content<'_>) -> Vec<String> {

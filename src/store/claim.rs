@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::{Record, hex::write_hex};
+use super::{Record, hex::Hex};
 use crate::util::random;
 
 /// The answer to a [`DedupStore::claim`](super::DedupStore::claim): who handles the event.
@@ -79,7 +79,7 @@ impl From<[u8; 16]> for Owner {
 
 impl fmt::Debug for Owner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(f, "Owner", &self.0)
+        write!(f, "Owner({})", Hex(&self.0))
     }
 }
 

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::hex::write_hex;
+use super::hex::Hex;
 
 /// What a done slot keeps: at most 64 bytes that only the layer understands.
 ///
@@ -56,7 +56,7 @@ impl TryFrom<&[u8]> for Record {
 
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(f, "Record", self.as_bytes())
+        write!(f, "Record({})", Hex(self.as_bytes()))
     }
 }
 

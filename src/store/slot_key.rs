@@ -1,6 +1,6 @@
 use std::fmt;
 
-use super::hex::write_hex;
+use super::hex::Hex;
 
 /// The name of one slot: 32 opaque bytes.
 ///
@@ -38,6 +38,6 @@ impl From<[u8; 32]> for SlotKey {
 
 impl fmt::Debug for SlotKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(f, "SlotKey", &self.0)
+        write!(f, "SlotKey({})", Hex(&self.0))
     }
 }

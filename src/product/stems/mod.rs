@@ -6,7 +6,7 @@ pub use self::stem::{Stem, StemKind, StemOrigin};
 
 use super::{
     Product, Source, TaskEvent, TaskOutcome,
-    task::{self, Content, Dialect, Found, Json, agreed, field},
+    task::{self, Content, Dialect, Found, Json, field, found},
 };
 use crate::event::{Key, Level, Scanned, TaskId};
 
@@ -113,15 +113,9 @@ impl Product for Stems {
 impl Dialect for Stems {
     /// Two successes must agree on which stem is which file.
     fn found(content: Content<'_>) -> Found {
-        let stems = stems(content);
-        if stems.is_empty() {
-            return Found::Nothing;
-        }
-        let named = stems
-            .iter()
-            .map(|stem| format!("{} {}", stem.kind().as_str(), stem.url()));
-        let named: Vec<_> = named.collect();
-        Found::Usable(Some(agreed(named.iter().map(String::as_str))))
+        let stems = stems(content).into_iter();
+        let named = stems.map(|stem| format!("{} {}", stem.kind().as_str(), stem.url()));
+        found(&named.collect::<Vec<_>>())
     }
 
     fn results(content: Content<'_>) -> Vec<String> {

@@ -119,8 +119,8 @@ impl<D: DedupStore, P: Product> SunoCallbackLayer<D, P> {
         })
     }
 
-    /// Separates the slots of this layer from those of another handler on the same store. Default:
-    /// the empty namespace.
+    /// Separates the slots of this layer from those of another handler of the same product on the same
+    /// store. Default: the empty namespace.
     pub fn namespace(self, namespace: impl AsRef<str>) -> Self {
         let name = namespace.as_ref();
         self.with_change(|it| it.namespace = Namespace::new(name, it.product.name()))
@@ -157,11 +157,11 @@ impl<D: DedupStore, P: Product> SunoCallbackLayer<D, P> {
     ///
     /// ```
     /// # #[cfg(feature = "client")] {
-    /// use suno_callback::client::{ApiKey, VoiceClient};
+    /// use suno_callback::client::{ApiKey, SunoClient};
     /// use suno_callback::{MemoryStore, SigningKey, SunoCallbackLayer};
     ///
     /// # fn demo() -> Result<(), Box<dyn std::error::Error>> {
-    /// let client = VoiceClient::https(ApiKey::new("the-key-of-the-account")?)?;
+    /// let client = SunoClient::https(ApiKey::new("the-key-of-the-account")?)?;
     /// let key = SigningKey::new("the key of the settings page")?;
     /// let layer = SunoCallbackLayer::new(key, MemoryStore::default()).confirm(client);
     /// # Ok(()) }
@@ -180,8 +180,8 @@ impl<D: DedupStore, P: Product> SunoCallbackLayer<D, P> {
         self.with_change(|it| it.unconfirmed = unconfirmed)
     }
 
-    /// How the layer asks on about what it keeps, and how much it keeps.
-    /// Without a [`confirm`](Self::confirm) nothing is kept. Default: [`Pace::default`].
+    /// How the layer asks on about what it keeps, and how much it keeps. Without a
+    /// [`confirm`](Self::confirm) nothing is kept. Default: [`Pace::default`].
     ///
     /// # Errors
     ///
@@ -199,7 +199,8 @@ impl<D: DedupStore, P: Product> SunoCallbackLayer<D, P> {
     }
 
     /// Calls `hook` when a task succeeds a second time with another result, or when the provider's
-    /// record contradicts what was handed over, instead of logging it as an error. Must be quick; a panic in it is caught.
+    /// record contradicts what was handed over, instead of logging it as an error. Must be quick; a
+    /// panic in it is caught.
     pub fn on_conflict(self, hook: impl Fn(&Conflict<P::Event>) + Send + Sync + 'static) -> Self {
         self.with_change(|it| it.on_conflict = Some(ConflictHook(Arc::new(hook))))
     }

@@ -47,19 +47,19 @@ use crate::{
 /// What a layer with a [`Confirm`] could not confirm in time it asks on about by itself; a
 /// reconciler is for tasks of which no callback ever comes.
 ///
-/// It asks any [`Confirm`] about the layer's [`CallbackKind`](crate::CallbackKind), as often as that
-/// has [turns](Confirm::turn): a `VoiceClient` within its rate, and a 429 holds all of it back. Its
-/// list is in memory: after a restart give it the tasks that the application has not seen an end of
+/// It asks any [`Confirm`] about tasks of the layer's product, as often as that has
+/// [turns](Confirm::turn): a `SunoClient` within its rate, and a 429 holds all of it back. Its list
+/// is in memory: after a restart give it the tasks that the application has not seen an end of
 /// ([`Watchlist::watch_all`]).
 ///
 /// A record that says three times in a row that the task is over, and names no result, is handed
-/// over as the [`Inconsistent`](crate::VoiceOutcome::Inconsistent) that it is.
+/// over as the [`Inconsistent`](crate::product::Stage::Inconsistent) that it is.
 ///
 /// # Example
 ///
 /// ```
 /// # #[cfg(feature = "client")] {
-/// use suno_callback::client::{ApiKey, VoiceClient};
+/// use suno_callback::client::{ApiKey, SunoClient};
 /// use suno_callback::{MemoryStore, Reconciler, SigningKey, SunoCallbackLayer, TaskId};
 /// # use http::Response;
 /// # use http_body_util::Full;
@@ -69,7 +69,7 @@ use crate::{
 /// # let handler = tower::service_fn(|_: http::Request<Full<bytes::Bytes>>| async {
 /// #     Ok::<_, std::convert::Infallible>(Response::new(String::new()))
 /// # });
-/// let client = VoiceClient::https(ApiKey::new("key")?)?;
+/// let client = SunoClient::https(ApiKey::new("key")?)?;
 /// let layer = SunoCallbackLayer::new(SigningKey::new("the key of the settings page")?, MemoryStore::default());
 /// let service = layer.layer(handler);
 ///

@@ -7,7 +7,9 @@
 
 mod answer;
 mod base;
+mod confirm;
 mod error;
+mod exchange;
 mod https;
 mod key;
 mod rate;

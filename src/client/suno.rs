@@ -1,31 +1,25 @@
 use std::{
-    error::Error,
     fmt,
-    future::poll_fn,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response};
 use http_body::Body;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use tokio::time::{Instant, sleep_until, timeout};
+use http_body_util::Full;
 use tower::{BoxError, Service};
 
 use super::{
     ApiKey, ClientError,
-    answer::{self, Answer},
     base::{self, InvalidBaseUrl, KIE_AI},
     rate::{Lane, Rate},
     spacing::Spacing,
 };
 use crate::{
-    confirm::{Confirm, Confirmation},
     event::TaskId,
-    product::{Event, Product, Voice, VoiceEvent},
-    util::{log, tally::Tally},
+    product::{Product, Voice, VoiceEvent},
+    util::tally::Tally,
 };
 
 /// Asks the provider's API about tasks of any product, through any tower HTTP client.
@@ -35,7 +29,7 @@ use crate::{
 /// one with another body type behind `map_request`. All clones share one rate, and what a 429
 /// says holds for all of them.
 ///
-/// It is a [`Confirm`]: give it to [`SunoCallbackLayer::confirm`](crate::SunoCallbackLayer::confirm).
+/// It is a [`Confirm`](crate::Confirm): give it to [`SunoCallbackLayer::confirm`](crate::SunoCallbackLayer::confirm).
 ///
 /// # Cancellation safety
 ///
@@ -56,20 +50,20 @@ use crate::{
 /// ```
 pub struct SunoClient<S> {
     /// Behind a lock, so that a service that is not `Sync` will do.
-    service: Arc<Mutex<S>>,
-    key: ApiKey,
-    base: Arc<str>,
-    user_agent: HeaderValue,
-    timeout: Duration,
-    rate: Arc<Rate>,
-    spacing: Arc<Spacing>,
+    pub(super) service: Arc<Mutex<S>>,
+    pub(super) key: ApiKey,
+    pub(super) base: Arc<str>,
+    pub(super) user_agent: HeaderValue,
+    pub(super) timeout: Duration,
+    pub(super) rate: Arc<Rate>,
+    pub(super) spacing: Arc<Spacing>,
     /// The tasks that a callback was confirmed about.
-    asked: Arc<Mutex<Tally>>,
+    pub(super) asked: Arc<Mutex<Tally>>,
 }
 
 impl<S> SunoClient<S> {
-    /// The largest answer that is read, in bytes, where the product's own callbacks are small; otherwise
-    /// twice what one of those may have.
+    /// The largest answer that is read, in bytes, where the product's own callbacks are small;
+    /// otherwise twice what one of those may have.
     pub const MAX_ANSWER: usize = 64 * 1024;
 
     /// Asks kie.ai through `service`.
@@ -89,8 +83,8 @@ impl<S> SunoClient<S> {
         }
     }
 
-    /// Asks another provider: [`KIE_AI`] (the default), [`SUNOAPI_ORG`](super::SUNOAPI_ORG), or any `http://` or
-    /// `https://` URL below which `/api/v1` lies. The API key goes there.
+    /// Asks another provider: [`KIE_AI`] (the default), [`SUNOAPI_ORG`](super::SUNOAPI_ORG), or any
+    /// `http://` or `https://` URL below which `/api/v1` lies. The API key goes there.
     ///
     /// # Errors
     ///
@@ -109,7 +103,7 @@ impl<S> SunoClient<S> {
     }
 
     /// How long one request may take, and how long it may wait for its turn. Default 10 s each.
-    /// As a [`Confirm`] the layer's own time counts too.
+    /// As a [`Confirm`](crate::Confirm) the layer's own time counts too.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -200,184 +194,6 @@ where
         let request = self.request(Method::POST, "/api/v1/voice/check-voice", body)?;
         self.wait(Lane::First).await?;
         self.send(request, Self::MAX_ANSWER).await?.is_available()
-    }
-
-    /// The record, without waiting for a turn.
-    async fn fetch<P: Product>(
-        &self,
-        product: &P,
-        task: &TaskId,
-    ) -> Result<Option<P::Event>, ClientError> {
-        let path = product.record_path().ok_or(ClientError::NoRecords)?;
-        let id = utf8_percent_encode(task.as_str(), UNRESERVED);
-        let path = format!("{path}?taskId={id}");
-        let request = self.request(Method::GET, &path, String::new())?;
-        let most = Self::MAX_ANSWER.max(2 * product.body_limit());
-        self.send(request, most).await?.record(product, task)
-    }
-
-    fn request(
-        &self,
-        method: Method,
-        path: &str,
-        body: String,
-    ) -> Result<Request<Full<Bytes>>, ClientError> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.base))
-            .header(header::AUTHORIZATION, self.key.bearer())
-            .header(header::USER_AGENT, &self.user_agent)
-            .header(header::ACCEPT, JSON);
-        if !body.is_empty() {
-            request = request.header(header::CONTENT_TYPE, JSON);
-        }
-        let request = request.body(Full::from(body));
-        request.map_err(|error| ClientError::Transport(error.into()))
-    }
-
-    /// Waits until the task may be asked about again.
-    async fn space(&self, task: &TaskId) -> Result<(), ClientError> {
-        let due = self.spacing.reserve(task);
-        match due.saturating_duration_since(Instant::now()) {
-            Duration::ZERO => Ok(()),
-            wait if wait > self.timeout => Err(ClientError::Busy),
-            _ => {
-                sleep_until(due).await;
-                Ok(())
-            }
-        }
-    }
-
-    async fn wait(&self, lane: Lane) -> Result<(), ClientError> {
-        let turn = timeout(self.timeout, self.rate.turn(lane)).await;
-        turn.map_err(|_| ClientError::Busy)
-    }
-
-    async fn send(
-        &self,
-        request: Request<Full<Bytes>>,
-        most: usize,
-    ) -> Result<Answer, ClientError> {
-        let exchange = timeout(self.timeout, self.exchange(request, most)).await;
-        exchange.unwrap_or(Err(ClientError::TimedOut))
-    }
-
-    async fn exchange(
-        &self,
-        request: Request<Full<Bytes>>,
-        most: usize,
-    ) -> Result<Answer, ClientError> {
-        let mut service = self.service();
-        let transport = |error: S::Error| ClientError::Transport(error.into());
-        poll_fn(|cx| service.poll_ready(cx))
-            .await
-            .map_err(transport)?;
-        let response = service.call(request).await.map_err(transport)?;
-        let (head, body) = response.into_parts();
-        // Of a refusal the status is enough.
-        let body = match head.status.is_success() {
-            true => Limited::new(body, most).collect().await,
-            false => Ok(Default::default()),
-        };
-        let body = body.map_err(broken)?.to_bytes();
-        let answer = Answer::read(head.status, body);
-        self.learn(answer, answer::retry_after(&head.headers))
-    }
-
-    /// What an answer means for the requests that come next.
-    fn learn(
-        &self,
-        answer: Result<Answer, ClientError>,
-        wish: Option<Duration>,
-    ) -> Result<Answer, ClientError> {
-        match answer {
-            Err(ClientError::TooManyRequests { .. }) => Err(ClientError::TooManyRequests {
-                retry_after: self.rate.back_off(wish),
-            }),
-            answer => {
-                self.rate.recover();
-                answer
-            }
-        }
-    }
-
-    fn asked(&self) -> MutexGuard<'_, Tally> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn service(&self) -> S {
-        let service = self.service.lock();
-        service.unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-const JSON: &str = "application/json";
-
-/// Everything but what RFC 3986 calls unreserved is encoded.
-const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~');
-
-fn broken(error: Box<dyn Error + Send + Sync>) -> ClientError {
-    match error.is::<LengthLimitError>() {
-        true => ClientError::TooLarge,
-        false => ClientError::Transport(error),
-    }
-}
-
-/// Asks the endpoint that the product of the callback names.
-impl<S, B, P> Confirm<P> for SunoClient<S>
-where
-    P: Product,
-    S: Service<Request<Full<Bytes>>, Response = Response<B>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<BoxError>,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<BoxError>,
-{
-    async fn confirm(&self, claimed: &P::Event) -> Confirmation<P::Event> {
-        let product = claimed.product();
-        let subject = (product.name(), claimed.task_id());
-        let lane = match self.asked().has(subject) {
-            true => Lane::Again,
-            false => Lane::First,
-        };
-        let turn = async {
-            self.space(claimed.task_id()).await?;
-            self.wait(lane).await
-        };
-        if let Err(error) = turn.await {
-            return confirmation(claimed.task_id(), Err(error));
-        }
-        let record = self.fetch(&product, claimed.task_id()).await;
-        if record.is_ok() {
-            self.asked().note(subject);
-        }
-        confirmation(claimed.task_id(), record)
-    }
-
-    async fn turn(&self) {
-        self.rate.turn(Lane::Poll).await;
-    }
-
-    async fn look_up(&self, product: &P, task: &TaskId) -> Confirmation<P::Event> {
-        // It has its turn now; the next question about the task waits.
-        self.spacing.reserve(task);
-        confirmation(task, self.fetch(product, task).await)
-    }
-}
-
-fn confirmation<E>(task: &TaskId, record: Result<Option<E>, ClientError>) -> Confirmation<E> {
-    match record {
-        Ok(Some(record)) => Confirmation::Confirmed(record),
-        Ok(None) => Confirmation::Pending,
-        Err(error) => {
-            log::question_failed(task.as_str(), error.as_str(), &error);
-            Confirmation::Unavailable
-        }
     }
 }
 

@@ -1,6 +1,17 @@
 use std::{fmt, ops::RangeInclusive};
 
-/// How much of everything there may be.
+/// How much of everything there may be in one layer, so that no sender and no outage can take all
+/// of a process.
+///
+/// Every value is a knob with a default that an ordinary account never meets. What is above a limit
+/// is refused, and the log says so: a body with 413, everything else with 503, after which the
+/// provider comes again. [`check`](Self::check) says whether values go together;
+/// [`SunoCallbackLayer::limits`](crate::SunoCallbackLayer::limits) does so by itself.
+///
+/// # What they cost
+///
+/// Who waits holds a request with its body. The README's table "What one process needs at most" has
+/// the bytes.
 ///
 /// # Example
 ///
@@ -16,16 +27,22 @@ use std::{fmt, ops::RangeInclusive};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// The largest body, in bytes, at most 64 MiB. Default `None`: what the product says, see
-    /// [`body_limit`](crate::product::Product::body_limit).
+    /// [`body_limit`](crate::product::Product::body_limit), 16 KiB for voices. A larger body is
+    /// answered with 413 and not read to its end; nothing is allocated from a length that was only
+    /// declared.
     pub body: Option<usize>,
     /// How many requests may wait for the same event, and how many for the provider's word on the
-    /// same task, where a [`Confirm`](crate::Confirm) is set. Default 64, at least 1.
+    /// same task, where a [`Confirm`](crate::Confirm) is set. Default 64, at least 1. The provider
+    /// repeats an event three times or so, so more are replays; the next gets 503.
     pub waiters_per_slot: usize,
-    /// How many requests may wait for any event or any word. Default 4,096, at least 1.
+    /// How many requests may wait for any event or any word. Default 4,096, at least 1; the next
+    /// gets 503.
     pub waiters: usize,
-    /// How many different events of one task are handed over beside its success and its failure:
-    /// each progress status, phrase and contradiction is one. Default 16, of which a real task needs
-    /// a handful; 1 to 1,024.
+    /// How many different events of one task are handed over beside what is final and what is plain
+    /// progress: each phrase, contradiction and unknown content is one. Default 16, of which a
+    /// real task needs a handful; 1 to 1,024. The next gets 503 as
+    /// [`TooManyVariants`](crate::Rejection::TooManyVariants): one captured header pair can make up
+    /// as many as it likes.
     ///
     /// Counted in this process, until twice the tolerance has passed since the last one, for at
     /// most 65,536 tasks: above, those that were quiet for longest are forgotten first. With the
@@ -35,7 +52,8 @@ pub struct Limits {
     /// 65,536; above, and with 0, a commit that fails is given up with the answer.
     pub deferred_commits: usize,
     /// How many questions to the provider may be open, where a [`Confirm`](crate::Confirm) is set.
-    /// Default 64, at least 1.
+    /// Default 64, at least 1. Tasks that were asked about in the last minutes have a quarter of
+    /// them at most; who finds none free waits for one as long as its confirmation may take.
     pub questions: usize,
 }
 

@@ -24,9 +24,9 @@ use crate::{store::MAX_LEASE, util::timer::Backoff};
 /// While the handler runs and until its commit is in, the lease is renewed. What fails is repeated
 /// within 150 milliseconds (a 32nd of a lease below 5 seconds), what hangs within a quarter of
 /// `store_operation`, for as long as the lease lives and one beat; and with growing pauses
-/// afterwards: until the handler has ended, then at most for `detached`. Who waits for the event at another process lets a
-/// store that comes back hear from the holder first. So an outage that is shorter than
-/// `lease - store_operation` runs no event twice.
+/// afterwards: until the handler has ended, then at most for `detached`. Who waits for the event at
+/// another process lets a store that comes back hear from the holder first. So an outage that is
+/// shorter than `lease - store_operation` runs no event twice.
 ///
 /// # Example
 ///
@@ -226,7 +226,8 @@ impl Times {
         self.quick().max(self.store_operation / 4)
     }
 
-    /// The pauses of whoever waits for the store, or for another process.
+    /// The pauses of whoever waits for the store, or for another process. The first are short, because
+    /// most handlers are done and most hitches over within one; the fourth is as long as they get.
     pub(crate) fn backoff(&self) -> Backoff {
         Backoff::new(self.poll / 5, self.poll)
     }

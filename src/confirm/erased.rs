@@ -7,7 +7,7 @@ type Asking<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// The twin of [`Confirm`] that can be a trait object.
 pub(crate) trait ErasedConfirm<P: Product>: Send + Sync {
-    fn confirm_erased<'a>(&'a self, claimed: &'a P::Event) -> Asking<'a, Confirmation<P::Event>>;
+    fn confirm_erased<'a>(&'a self, reported: &'a P::Event) -> Asking<'a, Confirmation<P::Event>>;
 
     fn turn_erased(&self) -> Asking<'_, ()>;
 
@@ -19,8 +19,8 @@ pub(crate) trait ErasedConfirm<P: Product>: Send + Sync {
 }
 
 impl<P: Product, C: Confirm<P>> ErasedConfirm<P> for C {
-    fn confirm_erased<'a>(&'a self, claimed: &'a P::Event) -> Asking<'a, Confirmation<P::Event>> {
-        Box::pin(self.confirm(claimed))
+    fn confirm_erased<'a>(&'a self, reported: &'a P::Event) -> Asking<'a, Confirmation<P::Event>> {
+        Box::pin(self.confirm(reported))
     }
 
     fn turn_erased(&self) -> Asking<'_, ()> {

@@ -45,12 +45,12 @@ use crate::{
 /// struct MyApi;
 ///
 /// impl Confirm for MyApi {
-///     async fn confirm(&self, claimed: &VoiceEvent) -> Confirmation {
+///     async fn confirm(&self, reported: &VoiceEvent) -> Confirmation {
 ///         let record = format!(
 ///             r#"{{"code":200,"data":{{"taskId":"{}","status":"fail"}}}}"#,
-///             claimed.task_id()
+///             reported.task_id()
 ///         ); // fetched
-///         match VoiceEvent::from_record(claimed.kind(), claimed.task_id(), &record) {
+///         match VoiceEvent::from_record(reported.kind(), reported.task_id(), &record) {
 ///             Ok(event) => Confirmation::Confirmed(event),
 ///             Err(_) => Confirmation::Unavailable,
 ///         }
@@ -61,7 +61,7 @@ use crate::{
 pub trait Confirm<P: Product = DefaultProduct>: Send + Sync + 'static {
     /// Asks once. The layer bounds the time, repeats a [`Confirmation::Pending`] each second and a
     /// [`Confirmation::Unavailable`] once, and does the sharing.
-    fn confirm(&self, claimed: &P::Event) -> impl Future<Output = Confirmation<P::Event>> + Send;
+    fn confirm(&self, reported: &P::Event) -> impl Future<Output = Confirmation<P::Event>> + Send;
 
     /// Completes when a task may be asked about that no callback waits for; [`Confirm::look_up`]
     /// follows at once. At which task it looks is decided only then. By default it may be at any
@@ -79,10 +79,10 @@ pub trait Confirm<P: Product = DefaultProduct>: Send + Sync + 'static {
         product: &P,
         task: &TaskId,
     ) -> impl Future<Output = Confirmation<P::Event>> + Send {
-        let claimed = product.parse_record(task, "{}").ok();
+        let reported = product.parse_record(task, "{}").ok();
         async move {
-            match claimed {
-                Some(claimed) => self.confirm(&claimed).await,
+            match reported {
+                Some(reported) => self.confirm(&reported).await,
                 None => Confirmation::Unavailable,
             }
         }

@@ -4,8 +4,7 @@ use super::text::Text;
 
 /// The id of a task: 1 to 256 bytes without control characters, otherwise opaque.
 ///
-/// In a [`VoiceEvent`](crate::VoiceEvent) it is the very id whose signature was verified. Cheap to
-/// clone.
+/// In the event of a callback it is the very id whose signature was verified. Cheap to clone.
 ///
 /// # Example
 ///

@@ -3,9 +3,11 @@
 
 mod id;
 mod invalid;
+mod keys;
 mod part;
 mod repair;
 mod scan;
+mod scanned;
 mod stage;
 mod text;
 mod value;
@@ -13,15 +15,12 @@ mod value;
 pub use self::{
     id::{InvalidTaskId, TaskId},
     invalid::InvalidEvent,
-    scan::{Key, Level, Scanned},
+    keys::{Key, Level},
+    scanned::Scanned,
     stage::Stage,
     value::Value,
 };
 
 pub(crate) use self::{
-    id::text_traits,
-    part::Part,
-    repair::repaired,
-    scan::{Keys, scan},
-    text::Text,
+    id::text_traits, keys::Keys, part::Part, repair::repaired, scan::scan, text::Text,
 };

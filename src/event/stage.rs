@@ -8,10 +8,37 @@
 ///
 /// Stages come in any order, several times, or never: none waits for the one before it. Once a
 /// success is done, everything else of its task is late.
+///
+/// | stage | slots of a task | remembered for | where it cannot be confirmed in time |
+/// |---|---|---|---|
+/// | [`Success`](Self::Success) | one | [`Times::retain_outcome`](crate::Times::retain_outcome) | 503, and asked on about |
+/// | [`Failure`](Self::Failure) | one | the same | the same |
+/// | [`Progress`](Self::Progress) | one a name | [`Times::retain_progress`](crate::Times::retain_progress) | the same |
+/// | [`Inconsistent`](Self::Inconsistent) | one a reason and content | the same | the same |
+/// | [`Unknown`](Self::Unknown) | one a content | the same | handed over, because nothing in it can be acted on |
+///
+/// Whether an event is asked about at all says the product's
+/// [`confirms`](crate::product::Product::confirms). One that [is
+/// final](crate::product::Event::is_final) is remembered as long as an outcome, whatever its stage.
+/// A [variant](crate::product::Event::variant) tells events of one stage apart, each with a slot.
+///
+/// # Example
+///
+/// ```
+/// use suno_callback::product::{Music, Product, Stage};
+///
+/// let first = r#"{"code":200,"data":{"task_id":"t","callbackType":"first","data":[
+///     {"id":"1","audio_url":"https://files.example/1.mp3"}]}}"#;
+/// let event = Music.parse(first)?;
+/// assert_eq!(event.stage(), Stage::Progress { name: "first", step: 2 });
+/// assert_eq!(event.stage().as_str(), "progress");
+/// # Ok::<(), suno_callback::InvalidEvent>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Stage {
-    /// There is a result. One slot a task, for ever.
+    /// There is a result. A second success with another [result](crate::product::Event::result) is a
+    /// conflict, and one with the same a duplicate.
     Success,
     /// The task has failed. One slot a task; a success may still follow, because a failure may be
     /// forged or premature.

@@ -28,22 +28,22 @@ impl<P: Product> Confirmer<P> {
         }
     }
 
-    /// The truth about the task of `claimed`, where it is known within `budget`.
+    /// The truth about the task of `reported`, where it is known within `budget`.
     pub(crate) async fn confirmed(
         &self,
-        claimed: &P::Event,
+        reported: &P::Event,
         budget: Duration,
         deadline: Instant,
     ) -> Result<P::Event, ConfirmError> {
         let end = deadline.min(Instant::now() + budget);
         let mut asked = self
             .questions
-            .ask(claimed, budget)
+            .ask(reported, budget)
             .ok_or(ConfirmError::Crowded)?;
         if asked.waiting() > self.waiters {
             return Err(ConfirmError::Crowded);
         }
-        let mut learned = Learned::new(claimed);
+        let mut learned = Learned::new(reported);
         loop {
             let answer = by(end, asked.answer()).await.flatten();
             let Some((answer, at)) = answer else {
@@ -58,7 +58,7 @@ impl<P: Product> Confirmer<P> {
             if paused.is_none() || Instant::now() >= end {
                 return learned.at_the_end();
             }
-            let again = self.questions.ask(claimed, budget);
+            let again = self.questions.ask(reported, budget);
             asked = again.ok_or(ConfirmError::Crowded)?;
         }
     }
@@ -66,7 +66,7 @@ impl<P: Product> Confirmer<P> {
 
 /// What the answers so far say about a claim.
 struct Learned<'a, E> {
-    claimed: &'a E,
+    reported: &'a E,
     /// The last record, where it says that the task is over and names no result, and how often in
     /// a row it did.
     finished: Option<(E, usize)>,
@@ -84,9 +84,9 @@ impl<'a, E: Event> Learned<'a, E> {
     /// How often the provider is asked once more after it could not be asked.
     const RETRIES: usize = 1;
 
-    fn new(claimed: &'a E) -> Self {
+    fn new(reported: &'a E) -> Self {
         Self {
-            claimed,
+            reported,
             finished: None,
             retries: Self::RETRIES,
         }
@@ -119,11 +119,11 @@ impl<'a, E: Event> Learned<'a, E> {
         }
     }
 
-    /// The record is over without a result. It may fill in: a claimed result has all of its time,
+    /// The record is over without a result. It may fill in: a reported result has all of its time,
     /// anything else until the record repeats itself.
     fn finished(&mut self, record: E) -> Next<E> {
         let times = self.finished.take().map_or(1, |(_, times)| times + 1);
-        if times > 1 && !self.claimed.is_final() {
+        if times > 1 && !self.reported.is_final() {
             return Next::Settled(record);
         }
         self.finished = Some((record, times));
@@ -133,7 +133,7 @@ impl<'a, E: Event> Learned<'a, E> {
     /// What claims nothing is not worth waiting for.
     fn pending(&mut self) -> Next<E> {
         self.finished = None;
-        match self.claimed.stage() {
+        match self.reported.stage() {
             Stage::Unknown => Next::Over,
             _ => Next::Again,
         }
@@ -142,15 +142,15 @@ impl<'a, E: Event> Learned<'a, E> {
     fn at_the_end(self) -> Result<E, ConfirmError> {
         match self.finished {
             Some((record, times)) if times > 1 => Ok(record),
-            Some((record, _)) if record.stage() == self.claimed.stage() => Ok(record),
+            Some((record, _)) if record.stage() == self.reported.stage() => Ok(record),
             _ => Err(ConfirmError::Unknown),
         }
     }
 
     /// Whether a record that is so far says what was to be learned.
     fn is_answered_by(&self, step: u8) -> bool {
-        match self.claimed.stage() {
-            Stage::Progress { step: claimed, .. } => 0 < claimed && claimed <= step,
+        match self.reported.stage() {
+            Stage::Progress { step: reported, .. } => 0 < reported && reported <= step,
             Stage::Unknown => 0 < step,
             _ => false,
         }
@@ -158,7 +158,7 @@ impl<'a, E: Event> Learned<'a, E> {
 
     fn is_about(&self, record: &E) -> bool {
         let subject = |it: &E| (it.product().name(), it.task_id().clone());
-        subject(record) == subject(self.claimed)
+        subject(record) == subject(self.reported)
     }
 }
 

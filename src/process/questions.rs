@@ -78,8 +78,8 @@ impl<P: Product> Questions<P> {
 
     /// The question about this task that is open or was just answered, or a new one that ends with
     /// its budget. `None` when too many are asked about.
-    pub(crate) fn ask(&self, claimed: &P::Event, budget: Duration) -> Option<Asked<P::Event>> {
-        let subject = (claimed.product().name(), claimed.task_id().clone());
+    pub(crate) fn ask(&self, reported: &P::Event, budget: Duration) -> Option<Asked<P::Event>> {
+        let subject = (reported.product().name(), reported.task_id().clone());
         let mut table = self.0.table();
         let before = table.asked.get(&subject);
         if let Some(asked) = before.filter(|it| it.question.is_usable()) {
@@ -95,12 +95,12 @@ impl<P: Product> Questions<P> {
         table.asked.insert(subject.clone(), asked.clone());
         let is_again = table.before.has(&subject);
         drop(table);
-        let (shared, claimed) = (Arc::clone(&self.0), claimed.clone());
+        let (shared, reported) = (Arc::clone(&self.0), reported.clone());
         let asking = Asking::new(&asked.question);
         // A little earlier than those who wait for it, so that they find it ended.
         let end = Instant::now() + (budget - budget / 100);
         tokio::spawn(async move {
-            let answer = by(end, shared.answer(&claimed, is_again)).await;
+            let answer = by(end, shared.answer(&reported, is_again)).await;
             let answer = answer.unwrap_or(Confirmation::Unavailable);
             let question = Arc::clone(&asking.question);
             shared.note(&subject, &answer);
@@ -112,7 +112,7 @@ impl<P: Product> Questions<P> {
 }
 
 impl<P: Product> Shared<P> {
-    async fn answer(&self, claimed: &P::Event, is_again: bool) -> Confirmation<P::Event> {
+    async fn answer(&self, reported: &P::Event, is_again: bool) -> Confirmation<P::Event> {
         let _again = match is_again {
             true => self.again.acquire().await.ok(),
             false => None,
@@ -120,7 +120,7 @@ impl<P: Product> Shared<P> {
         let Ok(_open) = self.open.acquire().await else {
             return Confirmation::Unavailable;
         };
-        let asked = Guarded::new("confirm", || self.source.confirm_erased(claimed));
+        let asked = Guarded::new("confirm", || self.source.confirm_erased(reported));
         asked.await.unwrap_or(Confirmation::Unavailable)
     }
 
@@ -221,8 +221,8 @@ mod tests {
     struct Api;
 
     impl Confirm for Api {
-        async fn confirm(&self, claimed: &VoiceEvent) -> Confirmation {
-            match claimed.task_id().as_str() {
+        async fn confirm(&self, reported: &VoiceEvent) -> Confirmation {
+            match reported.task_id().as_str() {
                 "panics" => panic!("a rotten provider"),
                 _ => Confirmation::Pending,
             }

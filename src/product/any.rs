@@ -20,8 +20,10 @@ use crate::event::{Key, Level, Scanned, TaskId};
 /// **What is guessed**: a stage comes from whatever code and words there are, so a success says less
 /// than one of a product that knows its results, and the links that are collected are plain ones at
 /// known places. Nothing is confirmed, because no field names the product whose record it would be.
-/// Two bodies of one task are one event only where they are the same text: Veo calls back twice
-/// with a success of the same task, the second time in 4K. Prefer a route for each product.
+/// Two bodies of one task are one event only where they are the same text, and none is late: Veo
+/// calls back twice with a success of the same task, the second time in 4K. So whoever has captured
+/// one header pair can have as many bodies handed over as arrive while it is fresh. Prefer a route
+/// for each product.
 ///
 /// A body is at most 4 MiB, the largest of any product ([`Midi`](crate::product::Midi)).
 ///
@@ -42,7 +44,8 @@ pub struct AnyProduct;
 /// One event of some task.
 pub type AnyEvent = TaskEvent<AnyProduct>;
 
-/// What such an event seems to mean; a success brought links, or nothing that looks like one.
+/// What such an event seems to mean; [`Ready`](TaskOutcome::Ready) has the links at known places,
+/// and none where nothing looks like one.
 pub type AnyOutcome<'a> = TaskOutcome<'a, Vec<String>>;
 
 const MAX_LINKS: usize = 64;

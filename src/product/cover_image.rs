@@ -2,7 +2,7 @@
 
 use super::{
     Product, Source, TaskEvent, TaskOutcome,
-    task::{self, Content, Dialect, Found, RECORD, Word, Words, agreed, field, job_urls, names},
+    task::{self, Content, Dialect, Found, RECORD, Word, Words, field, found, job_urls, names},
 };
 use crate::event::{Key, Level, Scanned, TaskId};
 
@@ -32,7 +32,8 @@ pub struct CoverImage;
 /// One event in the life of cover images.
 pub type CoverImageEvent = TaskEvent<CoverImage>;
 
-/// What such an event means; a success brought the links of the images.
+/// What such an event means; [`Ready`](TaskOutcome::Ready) has the link of at least one image, in
+/// the provider's order. Hostile until confirmed: fetch them with care.
 pub type CoverImageOutcome<'a> = TaskOutcome<'a, Vec<String>>;
 
 const FLAGS: Words = &[
@@ -93,11 +94,7 @@ impl Dialect for CoverImage {
     const FLAGS: &'static [Words] = &[FLAGS, RECORD];
 
     fn found(content: Content<'_>) -> Found {
-        let images = images(content);
-        match images.is_empty() {
-            true => Found::Nothing,
-            false => Found::Usable(Some(agreed(images.iter().map(String::as_str)))),
-        }
+        found(&images(content))
     }
 
     fn results(content: Content<'_>) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use super::{
     Product, Source, TaskEvent, TaskOutcome,
-    task::{self, Content, Dialect, Found, Json, agreed, field, job_urls},
+    task::{self, Content, Dialect, Found, Json, field, found, job_urls},
 };
 use crate::event::{Key, Level, Scanned, TaskId};
 
@@ -40,7 +40,8 @@ pub struct Job;
 /// One event in the life of a job.
 pub type JobEvent = TaskEvent<Job>;
 
-/// What such an event means.
+/// What such an event means; [`Ready`](TaskOutcome::Ready) has what `resultJson` holds: links, or an
+/// object of the model's own.
 pub type JobOutcome<'a> = TaskOutcome<'a, JobResult>;
 
 /// What a job brought. Hostile until confirmed.
@@ -141,11 +142,9 @@ impl Dialect for Job {
             .into_iter()
             .flatten()
             .any(Json::holds_something);
-        let names = names(result);
-        match names.is_empty() {
-            false => Found::Usable(Some(agreed(names.iter().map(String::as_str)))),
-            true if has_object => Found::Usable(None),
-            true => Found::Nothing,
+        match found(&names(result)) {
+            Found::Nothing if has_object => Found::Usable(None),
+            found => found,
         }
     }
 

@@ -39,7 +39,8 @@ pub struct Lyrics;
 /// One event in the life of lyrics.
 pub type LyricsEvent = TaskEvent<Lyrics>;
 
-/// What such an event means; a success brought one text or several.
+/// What such an event means; [`Ready`](TaskOutcome::Ready) has at least one text, in the provider's
+/// order, and none of those that failed.
 pub type LyricsOutcome<'a> = TaskOutcome<'a, Vec<LyricsText>>;
 
 /// One of the texts that were written. Hostile until confirmed.

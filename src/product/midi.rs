@@ -36,7 +36,8 @@ pub struct Midi;
 /// One event in the life of a transcription.
 pub type MidiEvent = TaskEvent<Midi>;
 
-/// What such an event means; a success brought instruments, or none.
+/// What such an event means; [`Ready`](TaskOutcome::Ready) has the instruments, and none where the
+/// stem has no notes.
 pub type MidiOutcome<'a> = TaskOutcome<'a, Vec<MidiInstrument>>;
 
 /// An instrument and what it plays.

@@ -60,6 +60,7 @@
 
 mod any;
 mod cover_image;
+mod event;
 mod job;
 mod lyrics;
 mod midi;
@@ -73,6 +74,7 @@ mod wav;
 pub use self::{
     any::{AnyEvent, AnyOutcome, AnyProduct},
     cover_image::{CoverImage, CoverImageEvent, CoverImageOutcome},
+    event::Event,
     job::{Job, JobEvent, JobOutcome, JobResult},
     lyrics::{Lyrics, LyricsEvent, LyricsOutcome, LyricsText},
     midi::{Midi, MidiEvent, MidiInstrument, MidiNote, MidiOutcome},
@@ -86,8 +88,6 @@ pub use self::{
     wav::{Wav, WavEvent, WavOutcome},
 };
 pub use crate::event::{Key, Level, Scanned, Stage, Value};
-
-use std::fmt;
 
 use crate::event::{InvalidEvent, Keys, TaskId, scan};
 
@@ -116,18 +116,41 @@ pub type DefaultEvent = VoiceEvent;
 ///   be the same string, and no key on the way to one may be repeated.
 /// - A body is at most [`body_limit`](Self::body_limit) bytes, and walked once, however deep it is.
 /// - What [`Event::stage`] says decides: see [`Stage`].
+/// - [`read`](Self::read) runs once for a callback whose signature is good, on the task of its
+///   request, and once for a record that was fetched. Clones are made as often as the layer likes.
 ///
 /// # Example
 ///
-/// `examples/own_product.rs` is a product of one's own, whole.
+/// `examples/own_product.rs` is a product of one's own, whole. With a product in hand:
+///
+/// ```
+/// use suno_callback::product::{Lyrics, Product, Stage};
+/// use suno_callback::{InvalidEvent, MemoryStore, SigningKey, SunoCallbackLayer};
+///
+/// # fn demo() -> Result<(), Box<dyn std::error::Error>> {
+/// let layer = SunoCallbackLayer::new(SigningKey::new("the key of the account")?, MemoryStore::default())
+///     .receives(Lyrics);
+///
+/// // In a test or a tool, without a layer: nothing is verified here.
+/// let event = Lyrics.parse(r#"{"code":500,"msg":"busy","data":{"callbackType":"error","taskId":"t"}}"#)?;
+/// assert_eq!(event.stage(), Stage::Failure);
+/// assert_eq!(Lyrics.parse(r#"{"code":200}"#).unwrap_err(), InvalidEvent::NoTaskId);
+/// # let _ = layer;
+/// # Ok(()) }
+/// # demo().unwrap();
+/// ```
 pub trait Product: Clone + Send + Sync + Sized + 'static {
     /// What the handler gets.
     type Event: Event<Product = Self>;
 
-    /// A short constant name: for slot keys, logs and metrics. Two products of one account need two.
+    /// A short constant name, such as `music`: for slot keys, logs and metrics. Two products that
+    /// share a store need two names, or one swallows the other's events; and a name that changes
+    /// forgets what was handled under the old one.
     fn name(&self) -> &'static str;
 
-    /// Which keys mean something, in a callback and in a record.
+    /// Which keys mean something, in a callback and in a record. Asked for every key of the levels
+    /// that are walked but the ids and `data`, so it is a `match`; what it answers must depend on
+    /// nothing else. All else is [`Key::IGNORED`].
     fn key(level: Level, key: &str) -> Key;
 
     /// What was found, as an event. `body` is the JSON text that was scanned.
@@ -139,13 +162,15 @@ pub trait Product: Clone + Send + Sync + Sized + 'static {
         body: &str,
     ) -> Self::Event;
 
-    /// The largest body that a callback may have, in bytes. Default 16 KiB.
+    /// The largest body that a callback may have, in bytes. Default 16 KiB. A larger one is answered
+    /// with 413, also a genuine one; [`Limits::body`](crate::Limits::body) overrides it.
     fn body_limit(&self) -> usize {
         16 * 1024
     }
 
     /// Where the provider's API has the record of a task: a path, such as
-    /// `/api/v1/wav/record-info`. By default nowhere: then nothing can be confirmed.
+    /// `/api/v1/wav/record-info`, to which `?taskId=` is added. By default nowhere: then the
+    /// `SunoClient` of the feature `client` confirms nothing.
     fn record_path(&self) -> Option<&'static str> {
         None
     }
@@ -216,59 +241,4 @@ pub enum Source {
     /// The answer of the provider's API. There `code` speaks of the question and says nothing about
     /// the task.
     Record,
-}
-
-/// What the layer asks of an event. The handler gets the event itself, with accessors of its own.
-///
-/// Cheap to clone. `Debug` shows what provider and attacker wrote escaped and cut, and no links.
-pub trait Event: Clone + fmt::Debug + Send + Sync + Sized + 'static {
-    /// The product that reads such events.
-    type Product: Product<Event = Self>;
-
-    /// The product that read this one.
-    fn product(&self) -> Self::Product;
-
-    /// The task that the event is about: the one whose signature was verified.
-    fn task_id(&self) -> &TaskId;
-
-    /// The JSON that the event was read from: as it came, or with replacement characters for what
-    /// was no text in it.
-    fn body(&self) -> &str;
-
-    /// How far the task is.
-    fn stage(&self) -> Stage;
-
-    /// The provider's own word for that, such as `complete` or `wait_processing`; empty where it
-    /// gave none. Hostile until confirmed.
-    fn name(&self) -> &str;
-
-    /// What tells events of one stage apart, beside its name: there is one slot for each. By default
-    /// the whole body where the content is inconsistent or unknown, and nothing otherwise.
-    fn variant(&self) -> &str {
-        match self.stage() {
-            Stage::Inconsistent { .. } | Stage::Unknown => self.body(),
-            Stage::Success | Stage::Failure | Stage::Progress { .. } => "",
-        }
-    }
-
-    /// What two successes of one task must agree on, or they are a conflict; `None` where any two
-    /// agree.
-    fn result(&self) -> Option<&str> {
-        None
-    }
-
-    /// What a success brought, or a step on the way: links or ids. Empty for everything else.
-    fn results(&self) -> Vec<String> {
-        self.result().map(str::to_owned).into_iter().collect()
-    }
-
-    /// Whether nothing better is to come. By default: a success or a failure.
-    fn is_final(&self) -> bool {
-        matches!(self.stage(), Stage::Success | Stage::Failure)
-    }
-
-    /// The product that unknown content plainly is of, where it is another's: for the log.
-    fn foreign(&self) -> Option<&'static str> {
-        None
-    }
 }

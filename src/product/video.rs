@@ -2,7 +2,7 @@
 
 use super::{
     Product, Source, TaskEvent, TaskOutcome,
-    task::{self, Content, Dialect, Found, agreed, field, job_urls},
+    task::{self, Content, Dialect, Found, field, found, only_link},
 };
 use crate::event::{Key, Level, Scanned, TaskId};
 
@@ -34,7 +34,8 @@ pub struct Video;
 /// One event in the life of a music video.
 pub type VideoEvent = TaskEvent<Video>;
 
-/// What such an event means; a success brought a link.
+/// What such an event means; [`Ready`](TaskOutcome::Ready) has the link to the video. Hostile until
+/// confirmed: fetch it with care.
 pub type VideoOutcome<'a> = TaskOutcome<'a, String>;
 
 impl TaskEvent<Video> {
@@ -88,8 +89,7 @@ impl Product for Video {
 
 impl Dialect for Video {
     fn found(content: Content<'_>) -> Found {
-        let link = video_url(content);
-        link.map_or(Found::Nothing, |link| Found::Usable(Some(agreed([&*link]))))
+        found(video_url(content).as_slice())
     }
 
     fn results(content: Content<'_>) -> Vec<String> {
@@ -103,13 +103,5 @@ impl Dialect for Video {
 }
 
 fn video_url(content: Content<'_>) -> Option<String> {
-    match content {
-        Content::Callback(link) => link.link(),
-        Content::Record(response) => {
-            let [link] = response.pick(&[&["videoUrl", "video_url"]]);
-            link?.link()
-        }
-        Content::Job(result) => job_urls(result).into_iter().next(),
-        Content::Body(_) => None,
-    }
+    only_link(content, &["videoUrl", "video_url"])
 }

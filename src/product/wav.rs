@@ -2,7 +2,7 @@
 
 use super::{
     Product, Source, TaskEvent, TaskOutcome,
-    task::{self, Content, Dialect, Found, agreed, field, job_urls},
+    task::{self, Content, Dialect, Found, field, found, only_link},
 };
 use crate::event::{Key, Level, Scanned, TaskId};
 
@@ -33,7 +33,8 @@ pub struct Wav;
 /// One event in the life of a WAV file.
 pub type WavEvent = TaskEvent<Wav>;
 
-/// What such an event means; a success brought a link.
+/// What such an event means; [`Ready`](TaskOutcome::Ready) has the link to the file. Hostile until
+/// confirmed: fetch it with care.
 pub type WavOutcome<'a> = TaskOutcome<'a, String>;
 
 impl TaskEvent<Wav> {
@@ -80,8 +81,7 @@ impl Product for Wav {
 
 impl Dialect for Wav {
     fn found(content: Content<'_>) -> Found {
-        let link = wav_url(content);
-        link.map_or(Found::Nothing, |link| Found::Usable(Some(agreed([&*link]))))
+        found(wav_url(content).as_slice())
     }
 
     fn results(content: Content<'_>) -> Vec<String> {
@@ -90,13 +90,5 @@ impl Dialect for Wav {
 }
 
 fn wav_url(content: Content<'_>) -> Option<String> {
-    match content {
-        Content::Callback(link) => link.link(),
-        Content::Record(response) => {
-            let [link] = response.pick(&[&["audioWavUrl", "audio_wav_url"]]);
-            link?.link()
-        }
-        Content::Job(result) => job_urls(result).into_iter().next(),
-        Content::Body(_) => None,
-    }
+    only_link(content, &["audioWavUrl", "audio_wav_url"])
 }

@@ -50,7 +50,9 @@ impl fmt::Debug for AnyStore {
 }
 
 // The calls below name the inner trait by its path: `self.0.peek_erased()` on the `Arc` could
-// resolve to an implementation for the wrapper and recurse without a warning.
+// resolve to an implementation for the wrapper and recurse without a warning. And each method is
+// forwarded: one that fell back to its default would hide what the store within says.
+#[deny(clippy::missing_trait_methods)]
 impl DedupStore for AnyStore {
     type Error = BoxError;
 

@@ -46,20 +46,24 @@
 //! To forget never loses an event: it is handled again if the provider sends it again. A store
 //! that cannot be reached is asked again for as long as the answer's deadline leaves the handler its
 //! share, by default for 9 seconds; then callbacks are answered with 503 and the provider repeats
-//! them. Its three retries are what a longer outage uses up, and the `Reconciler` of the feature
-//! `client` finds what they missed. Receivers that share a store must have clocks of their own right to within the
-//! signature's tolerance and nothing more: leases run on the store's.
+//! them. Its three retries are what a longer outage uses up, and a [`Reconciler`](crate::Reconciler)
+//! finds what they missed. Receivers that share a store must have clocks of their own right to
+//! within the signature's tolerance and nothing more: leases run on the store's.
 
+mod claim;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 mod connections;
 mod erased;
+mod hex;
 mod memory;
 #[cfg(any(feature = "postgres", feature = "redis", feature = "sqlite"))]
 mod millis;
 #[cfg(feature = "postgres")]
 pub(crate) mod postgres;
+mod record;
 #[cfg(feature = "redis")]
 mod redis;
+mod slot_key;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
@@ -68,22 +72,23 @@ mod sweeper;
 mod table_name;
 mod trial;
 
+pub use self::claim::{Claim, Held, Owner, Settled};
 pub use self::erased::AnyStore;
 pub use self::memory::{MemoryStore, StoreFull};
 #[cfg(feature = "postgres")]
 pub use self::postgres::{CommitError, PostgresStore, PostgresStoreError};
+pub use self::record::{Record, RecordTooLong};
 #[cfg(feature = "redis")]
 pub use self::redis::{Eviction, RedisConnect, RedisStore, RedisStoreError};
+pub use self::slot_key::SlotKey;
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::{SqliteStore, SqliteStoreError};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use self::table_name::InvalidTableName;
 
-use std::{fmt, future::Future, time::Duration};
+use std::{future::Future, time::Duration};
 
 use tower::BoxError;
-
-use crate::util::random;
 
 /// The longest lease that a store grants or believes in: 60 seconds.
 pub const MAX_LEASE: Duration = Duration::from_secs(60);
@@ -255,186 +260,4 @@ pub trait DedupStore: Send + Sync + 'static {
     fn set_operation_timeout(&self, timeout: Duration) {
         let _ = timeout;
     }
-}
-
-/// The answer to a [`DedupStore::claim`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Claim {
-    /// The asker holds the slot now.
-    Granted(Held),
-    /// Somebody else holds it.
-    InFlight {
-        /// How long the other's lease still lasts, as far as the store knows; zero is allowed.
-        remaining: Duration,
-    },
-    /// It was handled before.
-    Done(Record),
-}
-
-/// Whether a renewal, a commit or a release was applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "a lost claim means that somebody else holds the slot"]
-pub enum Settled {
-    /// It was, now or by an earlier try of the same holder.
-    Applied,
-    /// The slot is no longer this holder's. Nothing was changed.
-    Lost,
-}
-
-/// The name of one slot: 32 opaque bytes.
-///
-/// The layer derives it with SHA-256 from the namespace, the kind of the callback, the task and
-/// the milestone, so that a backend needs no opinion on lengths or characters.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(align(8))] // moved in words, also within enums
-pub struct SlotKey([u8; 32]);
-
-impl SlotKey {
-    pub(crate) const ZERO: Self = Self([0; 32]);
-
-    /// The bytes to store under.
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl From<[u8; 32]> for SlotKey {
-    fn from(bytes: [u8; 32]) -> Self {
-        Self(bytes)
-    }
-}
-
-impl fmt::Debug for SlotKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(f, "SlotKey", &self.0)
-    }
-}
-
-/// Who claims: 16 opaque bytes, unique to one process and one claim.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(align(8))]
-pub struct Owner([u8; 16]);
-
-impl Owner {
-    /// One that nobody else has.
-    pub(crate) fn random() -> Self {
-        Self(random::unique())
-    }
-
-    /// The bytes to store.
-    pub fn as_bytes(&self) -> &[u8; 16] {
-        &self.0
-    }
-}
-
-impl From<[u8; 16]> for Owner {
-    fn from(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
-}
-
-impl fmt::Debug for Owner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(f, "Owner", &self.0)
-    }
-}
-
-/// A granted claim: who holds the slot, under which fence, for the how-manieth time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Held {
-    owner: Owner,
-    fence: i64,
-    attempt: u32,
-}
-
-impl Held {
-    /// Puts a claim together; stores call this.
-    ///
-    /// `fence` must grow with every acquisition of the slot. `attempt` counts acquisitions from 1.
-    pub fn new(owner: Owner, fence: i64, attempt: u32) -> Self {
-        Self {
-            owner,
-            fence,
-            attempt,
-        }
-    }
-
-    /// Who holds the slot.
-    pub fn owner(&self) -> Owner {
-        self.owner
-    }
-
-    /// The fencing token: a database that keeps the highest fence it has seen per task can refuse
-    /// a holder that was paused beyond its lease.
-    pub fn fence(&self) -> i64 {
-        self.fence
-    }
-
-    /// 1 for the first acquisition of this slot, 2 for the next.
-    pub fn attempt(&self) -> u32 {
-        self.attempt
-    }
-}
-
-/// What a done slot keeps: at most 64 bytes that only the layer understands.
-#[derive(Clone, Copy, PartialEq, Eq)]
-#[repr(align(8))]
-pub struct Record {
-    len: u8,
-    bytes: [u8; Self::MAX_LEN],
-}
-
-impl Record {
-    /// The largest record, in bytes.
-    pub const MAX_LEN: usize = 64;
-
-    /// A record of no bytes.
-    pub const EMPTY: Self = Self {
-        len: 0,
-        bytes: [0; Self::MAX_LEN],
-    };
-
-    /// The bytes to store.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
-    }
-}
-
-impl TryFrom<&[u8]> for Record {
-    type Error = RecordTooLong;
-
-    fn try_from(slice: &[u8]) -> Result<Self, Self::Error> {
-        let mut bytes = [0; Self::MAX_LEN];
-        let target = bytes.get_mut(..slice.len()).ok_or(RecordTooLong)?;
-        target.copy_from_slice(slice);
-        let len = u8::try_from(slice.len()).map_err(|_| RecordTooLong)?;
-        Ok(Self { len, bytes })
-    }
-}
-
-impl fmt::Debug for Record {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_hex(f, "Record", self.as_bytes())
-    }
-}
-
-/// More than [`Record::MAX_LEN`] bytes were offered as a [`Record`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RecordTooLong;
-
-impl fmt::Display for RecordTooLong {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a record has at most {} bytes", Record::MAX_LEN)
-    }
-}
-
-impl std::error::Error for RecordTooLong {}
-
-fn write_hex(f: &mut fmt::Formatter<'_>, name: &str, bytes: &[u8]) -> fmt::Result {
-    write!(f, "{name}(")?;
-    for byte in bytes {
-        write!(f, "{byte:02x}")?;
-    }
-    f.write_str(")")
 }

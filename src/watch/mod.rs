@@ -1,5 +1,7 @@
 //! The tasks that are asked about until their outcome is delivered, and who asks.
 
+mod driving;
+mod entries;
 mod pace;
 mod queue;
 mod run;
@@ -13,6 +15,6 @@ pub use self::{
 };
 
 pub(crate) use self::{
+    entries::Kept,
     run::{HandOver, Handing, Source, keep_asking},
-    watchlist::Kept,
 };

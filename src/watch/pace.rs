@@ -8,16 +8,17 @@ use crate::util::timer::Backoff;
 ///
 /// The provider asks for 3 to 30 seconds between two questions about a voice
 /// (<https://docs.kie.ai/suno-api/suno-voice-generate-callback>). How often all tasks together are
-/// asked about is for the [`Confirm`](crate::Confirm) to say; a `VoiceClient` has a rate.
+/// asked about is for the [`Confirm`](crate::Confirm) to say; a `SunoClient` has a rate.
 ///
 /// # Whose turn it is
 ///
 /// Where more tasks are due than the rate allows, every second turn goes to the newest of those that
-/// were never asked about, and every other to the one that has been due for the longest. So a task that is new on the list has its first question within two turns for each task
-/// that is newer still, however many wait before it; and none waits for more than two turns for
-/// each task that was due earlier. At 5 questions a second an hour has 18,000 of them: a list of
-/// more tasks than that cannot ask about each within its patience, and those that had no turn end
-/// as [`Unsettled::NotAsked`](super::Unsettled::NotAsked). A higher rate helps, and so does
+/// were never asked about, and every other to the one that has been due for the longest. So a task
+/// that is new on the list has its first question within two turns for each task that is newer
+/// still, however many wait before it; and none waits for more than two turns for each task that was
+/// due earlier. At 5 questions a second an hour has 18,000 of them: a list of more tasks than that
+/// cannot ask about each within its patience, and those that had no turn end as
+/// [`Unsettled::NotAsked`](super::Unsettled::NotAsked). A higher rate helps, and so does
 /// [`watch_all`](super::Watchlist::watch_all) with fewer at once.
 ///
 /// # Example

@@ -6,36 +6,37 @@ use tokio::time::Instant;
 
 use crate::event::TaskId;
 
-/// A place in the queue: when its task is due, and a number that no other place has.
-pub(super) type Place = (Instant, u64);
+/// A position in the queue: when its task is due, and a number that no other position has.
+pub(super) type Position = (Instant, u64);
 
 /// Tasks that wait until they are due, and then for a turn.
 #[derive(Default)]
 pub(super) struct Queue {
-    waiting: BTreeMap<Place, (TaskId, IsNew)>,
+    waiting: BTreeMap<Position, (TaskId, IsNew)>,
     /// Due, and never asked about: in the order in which they were put here, because the jitter of
     /// the first pause makes none of them newer.
     new: BTreeMap<u64, (Instant, TaskId)>,
     /// Due, and asked about before.
-    again: BTreeMap<Place, TaskId>,
-    places: u64,
+    again: BTreeMap<Position, TaskId>,
+    /// How many were put here so far.
+    count: u64,
     turns: u64,
 }
 
 type IsNew = bool;
 
 impl Queue {
-    pub(super) fn put(&mut self, task: TaskId, due: Instant, is_new: IsNew) -> Place {
-        self.places += 1;
-        let place = (due, self.places);
-        self.waiting.insert(place, (task, is_new));
-        place
+    pub(super) fn put(&mut self, task: TaskId, due: Instant, is_new: IsNew) -> Position {
+        self.count += 1;
+        let position = (due, self.count);
+        self.waiting.insert(position, (task, is_new));
+        position
     }
 
-    pub(super) fn remove(&mut self, place: &Place) {
-        self.waiting.remove(place);
-        self.new.remove(&place.1);
-        self.again.remove(place);
+    pub(super) fn remove(&mut self, position: &Position) {
+        self.waiting.remove(position);
+        self.new.remove(&position.1);
+        self.again.remove(position);
     }
 
     /// Whether a task is due, and otherwise when the next one will be.
@@ -45,12 +46,15 @@ impl Queue {
                 break;
             }
             match first.remove_entry() {
-                (place, (task, true)) => drop(self.new.insert(place.1, (place.0, task))),
-                (place, (task, false)) => drop(self.again.insert(place, task)),
+                (position, (task, true)) => drop(self.new.insert(position.1, (position.0, task))),
+                (position, (task, false)) => drop(self.again.insert(position, task)),
             }
         }
         match self.new.is_empty() && self.again.is_empty() {
-            true => Err(self.waiting.first_key_value().map(|(place, _)| place.0)),
+            true => Err(self
+                .waiting
+                .first_key_value()
+                .map(|(position, _)| position.0)),
             false => Ok(()),
         }
     }
@@ -64,7 +68,7 @@ impl Queue {
             return Some(newest);
         }
         let new = self.new.first_key_value().map(|(_, (due, _))| *due);
-        let again = self.again.first_key_value().map(|(place, _)| place.0);
+        let again = self.again.first_key_value().map(|(position, _)| position.0);
         match (new, again) {
             (Some(new), Some(again)) if again <= new => self.take_again(),
             (Some(_), _) => self.new.pop_first().map(|(_, (_, task))| task),

@@ -10,7 +10,8 @@ use tokio::{
 
 use super::{
     Unsettled, Watched, Watchlist,
-    watchlist::{Driving, Found, Running},
+    driving::{Driving, Running},
+    entries::Found,
 };
 use crate::{
     confirm::{Confirmation, ErasedConfirm},
@@ -70,7 +71,7 @@ impl<E: Event> Source<E> {
     /// The longest that a question may take.
     const LONGEST: Duration = Duration::from_secs(30);
 
-    /// Asks about one task after the other: starts a poll when one is due, a place is free and there
+    /// Asks about one task after the other: starts a poll when one is due, a permit is free and there
     /// is a turn, and only then decides whose turn it is.
     pub(crate) async fn ask(
         self,
@@ -79,15 +80,15 @@ impl<E: Event> Source<E> {
         mut deliver: impl FnMut() -> Option<Box<dyn HandOver<E>>>,
         polls: &mut JoinSet<()>,
     ) {
-        let places = Arc::new(Semaphore::new(list.pace().at_once));
-        while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        let permits = Arc::new(Semaphore::new(list.pace().at_once));
+        while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
             if !list.due(&mut driving).await {
                 return;
             }
             self.turn(list).await;
             while polls.try_join_next().is_some() {}
             if let Some(running) = list.take() {
-                polls.spawn(self.clone().poll(running, place, deliver()));
+                polls.spawn(self.clone().poll(running, permit, deliver()));
             }
         }
     }
@@ -106,14 +107,14 @@ impl<E: Event> Source<E> {
     async fn poll(
         self,
         mut running: Running<E>,
-        place: OwnedSemaphorePermit,
+        permit: OwnedSemaphorePermit,
         deliver: Option<Box<dyn HandOver<E>>>,
     ) {
         let found = std::mem::replace(&mut running.found, Found::only(Unsettled::Unreachable));
         let asked = self.confirm.look_up_erased(&self.product, running.task());
         let asked = by(Instant::now() + Self::LONGEST, asked).await;
         // The handler may take its time; others are asked about meanwhile.
-        drop(place);
+        drop(permit);
         let record = self.judge(&running, asked.unwrap_or(Confirmation::Unavailable), found);
         let record = match record {
             Ok(record) => record,

@@ -1147,6 +1147,7 @@ struct Wrapped {
     paused: bool,
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl DedupStore for Wrapped {
     type Error = PostgresStoreError;
 
@@ -1183,6 +1184,18 @@ impl DedupStore for Wrapped {
     }
     async fn release(&self, slot: &SlotKey, held: &Held) -> Result<Settled, Self::Error> {
         self.store.release(slot, held).await
+    }
+
+    fn retention(&self) -> Duration {
+        self.store.retention()
+    }
+
+    async fn check(&self) -> Result<(), Self::Error> {
+        self.store.check().await
+    }
+
+    fn set_operation_timeout(&self, timeout: Duration) {
+        self.store.set_operation_timeout(timeout);
     }
 }
 

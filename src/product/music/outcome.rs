@@ -5,6 +5,16 @@ use crate::product::TaskFailure;
 
 /// What an event of music means, decided from code, stage and tracks together.
 ///
+/// | outcome | how often a task | what a handler does |
+/// |---|---|---|
+/// | [`Complete`](Self::Complete) | once; nothing else of the task is handed over after it | stores the tracks |
+/// | [`First`](Self::First), [`Text`](Self::Text) | once each, or never, in any order | shows what is there, and waits |
+/// | [`Failed`](Self::Failed) | once; a `Complete` may still come after it | tells the user |
+/// | [`Pending`](Self::Pending) | only of records | nothing |
+/// | [`Inconsistent`](Self::Inconsistent), [`Unknown`](Self::Unknown) | once a content | asks the provider |
+///
+/// The list may grow: a match needs a `_`, and what falls there is best treated as `Pending`.
+///
 /// # Example
 ///
 /// ```
@@ -24,13 +34,14 @@ use crate::product::TaskFailure;
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum MusicOutcome<'a> {
-    /// All is made, and at least one track has a link. Files are kept for 14 days.
+    /// All is made, and at least one track has a link; look at each, for others may have none. Files
+    /// are kept for 14 days (<https://docs.kie.ai/suno-api/generate-music-callbacks>).
     Complete(Vec<Track>),
-    /// One track can be heard; this is not the end.
+    /// One track can be heard, and at least one has a link; this is not the end.
     First(Vec<Track>),
-    /// The lyrics are written. Most such callbacks bring no track.
+    /// The lyrics are written. Most such callbacks bring no track, so the list may be empty.
     Text(Vec<Track>),
-    /// The task has failed.
+    /// The task has failed: the code or the stage says so, and no track denies it.
     Failed(TaskFailure<'a>),
     /// Nothing is there yet: of a record.
     Pending,

@@ -6,7 +6,7 @@ pub use self::stem::{Stem, StemKind, StemOrigin};
 
 use super::{
     Product, Source, TaskEvent, TaskOutcome,
-    task::{self, Content, Dialect, Found, Json, agreed, field},
+    task::{self, Content, Dialect, Found, Json, field, found},
 };
 use crate::event::{Key, Level, Scanned, TaskId};
 
@@ -42,7 +42,8 @@ pub struct Stems;
 /// One event in the life of stems.
 pub type StemsEvent = TaskEvent<Stems>;
 
-/// What such an event means; a success brought stems.
+/// What such an event means; [`Ready`](TaskOutcome::Ready) has at least one stem. Which kinds there
+/// are depends on what was asked for; a kind that was not found is missing.
 pub type StemsOutcome<'a> = TaskOutcome<'a, Vec<Stem>>;
 
 impl TaskEvent<Stems> {
@@ -112,15 +113,9 @@ impl Product for Stems {
 impl Dialect for Stems {
     /// Two successes must agree on which stem is which file.
     fn found(content: Content<'_>) -> Found {
-        let stems = stems(content);
-        if stems.is_empty() {
-            return Found::Nothing;
-        }
-        let named = stems
-            .iter()
-            .map(|stem| format!("{} {}", stem.kind().as_str(), stem.url()));
-        let named: Vec<_> = named.collect();
-        Found::Usable(Some(agreed(named.iter().map(String::as_str))))
+        let stems = stems(content).into_iter();
+        let named = stems.map(|stem| format!("{} {}", stem.kind().as_str(), stem.url()));
+        found(&named.collect::<Vec<_>>())
     }
 
     fn results(content: Content<'_>) -> Vec<String> {

@@ -22,7 +22,7 @@ pub(super) use self::{
     dialect::Dialect,
     event::read,
     json::Json,
-    link::{agreed, job_urls, names, sorted, unsigned},
+    link::{found, job_urls, names, only_link, sorted, unsigned},
     reading::Reading,
     word::{JOB, RECORD, Word, Words},
 };

@@ -2,9 +2,9 @@ use std::{fmt, sync::Arc};
 
 use super::{
     CallbackKind, Failure, Inconsistency, Voice, VoiceId, VoiceOutcome, VoiceStatus,
+    classify::{Code, Evidence, OutcomeKind},
     content::Content,
     field,
-    outcome::{Code, Evidence, Meaning},
 };
 use crate::{
     event::{InvalidEvent, Part, Scanned, Stage, TaskId},
@@ -35,7 +35,7 @@ pub struct VoiceEvent(Arc<Inner>);
 
 struct Inner {
     product: Voice,
-    meaning: Meaning,
+    outcome: OutcomeKind,
     code: Option<Code>,
     status: VoiceStatus,
     /// The product that unknown content is of, where that is plain.
@@ -120,21 +120,21 @@ impl VoiceEvent {
             key_repeated: content.is_ambiguous(),
             is_foreign: foreign.is_some(),
         };
-        let meaning = evidence.meaning();
+        let outcome = evidence.classify();
         let part = |field| Part::of(body, content.get(field));
         let fail_message = || part(field::FAIL_MESSAGE);
         let fail_code = || content.get(field::FAIL_CODE).as_whole();
         Self(Arc::new(Inner {
             product,
-            meaning,
+            outcome,
             code,
             task_id,
-            foreign: foreign.filter(|_| meaning == Meaning::Unknown),
+            foreign: foreign.filter(|_| outcome == OutcomeKind::Unknown),
             voice_id: VoiceId::parse(voice_id).filter(|_| !voice_id_damaged),
             phrase: part(field::PHRASE),
             error_code: content.get(field::ERROR_CODE).as_whole().or_else(fail_code),
             error_message: part(field::ERROR_MESSAGE).or_else(fail_message),
-            claim: evidence.claim(meaning),
+            claim: evidence.claim(outcome),
             status,
             body: body.into(),
         }))
@@ -157,13 +157,15 @@ impl VoiceEvent {
 
     /// What the event means.
     pub fn outcome(&self) -> VoiceOutcome<'_> {
-        match (self.0.meaning, self.voice_id(), self.validate_info()) {
-            (Meaning::Ready, Some(voice_id), _) => VoiceOutcome::Ready(voice_id),
-            (Meaning::PhraseReady, _, Some(phrase)) => VoiceOutcome::PhraseReady(phrase),
-            (Meaning::Failed, ..) => VoiceOutcome::Failed(Failure(self)),
-            (Meaning::Inconsistent(why), ..) => VoiceOutcome::Inconsistent(why),
-            (Meaning::Unknown, ..) => VoiceOutcome::Unknown,
-            (Meaning::Pending | Meaning::Ready | Meaning::PhraseReady, ..) => VoiceOutcome::Pending,
+        match (self.0.outcome, self.voice_id(), self.validate_info()) {
+            (OutcomeKind::Ready, Some(voice_id), _) => VoiceOutcome::Ready(voice_id),
+            (OutcomeKind::PhraseReady, _, Some(phrase)) => VoiceOutcome::PhraseReady(phrase),
+            (OutcomeKind::Failed, ..) => VoiceOutcome::Failed(Failure(self)),
+            (OutcomeKind::Inconsistent(why), ..) => VoiceOutcome::Inconsistent(why),
+            (OutcomeKind::Unknown, ..) => VoiceOutcome::Unknown,
+            (OutcomeKind::Pending | OutcomeKind::Ready | OutcomeKind::PhraseReady, ..) => {
+                VoiceOutcome::Pending
+            }
         }
     }
 
@@ -174,16 +176,16 @@ impl VoiceEvent {
     /// What is final has the rights of an outcome in the layer: it is remembered as long, and no
     /// flood of other claims about its task keeps it out.
     pub fn is_final(&self) -> bool {
-        match (self.kind(), self.0.meaning) {
-            (_, Meaning::Ready | Meaning::Failed) => true,
-            (CallbackKind::Validate, Meaning::PhraseReady) => true,
+        match (self.kind(), self.0.outcome) {
+            (_, OutcomeKind::Ready | OutcomeKind::Failed) => true,
+            (CallbackKind::Validate, OutcomeKind::PhraseReady) => true,
             // A record that moved on: the phrase is gone. The code must not deny it, so that there
             // is one such event a task.
-            (CallbackKind::Validate, Meaning::Inconsistent(Inconsistency::NoVoiceId)) => {
+            (CallbackKind::Validate, OutcomeKind::Inconsistent(Inconsistency::NoVoiceId)) => {
                 !self.0.code.is_some_and(Code::denies)
             }
-            (_, Meaning::PhraseReady | Meaning::Pending) => false,
-            (_, Meaning::Inconsistent(_) | Meaning::Unknown) => false,
+            (_, OutcomeKind::PhraseReady | OutcomeKind::Pending) => false,
+            (_, OutcomeKind::Inconsistent(_) | OutcomeKind::Unknown) => false,
         }
     }
 
@@ -242,19 +244,19 @@ impl Event for VoiceEvent {
     }
 
     fn stage(&self) -> Stage {
-        match self.0.meaning {
-            Meaning::Ready => Stage::Success,
-            Meaning::Failed => Stage::Failure,
-            Meaning::Pending => Stage::Progress {
+        match self.0.outcome {
+            OutcomeKind::Ready => Stage::Success,
+            OutcomeKind::Failed => Stage::Failure,
+            OutcomeKind::Pending => Stage::Progress {
                 name: self.0.status.listed(),
                 step: 0,
             },
-            Meaning::PhraseReady => Stage::Progress {
+            OutcomeKind::PhraseReady => Stage::Progress {
                 name: "phrase",
                 step: 1,
             },
-            Meaning::Inconsistent(why) => Stage::Inconsistent { why: why.as_str() },
-            Meaning::Unknown => Stage::Unknown,
+            OutcomeKind::Inconsistent(why) => Stage::Inconsistent { why: why.as_str() },
+            OutcomeKind::Unknown => Stage::Unknown,
         }
     }
 
@@ -263,16 +265,18 @@ impl Event for VoiceEvent {
     }
 
     fn variant(&self) -> &str {
-        match self.0.meaning {
-            Meaning::PhraseReady => self.validate_info().unwrap_or_default(),
-            Meaning::Inconsistent(_) => self.0.claim.as_deref().unwrap_or(&self.0.body),
-            Meaning::Unknown => &self.0.body,
-            Meaning::Ready | Meaning::Failed | Meaning::Pending => "",
+        match self.0.outcome {
+            OutcomeKind::PhraseReady => self.validate_info().unwrap_or_default(),
+            OutcomeKind::Inconsistent(_) => self.0.claim.as_deref().unwrap_or(&self.0.body),
+            OutcomeKind::Unknown => &self.0.body,
+            OutcomeKind::Ready | OutcomeKind::Failed | OutcomeKind::Pending => "",
         }
     }
 
     fn result(&self) -> Option<&str> {
-        let voice_id = self.voice_id().filter(|_| self.0.meaning == Meaning::Ready);
+        let voice_id = self
+            .voice_id()
+            .filter(|_| self.0.outcome == OutcomeKind::Ready);
         voice_id.map(VoiceId::as_str)
     }
 

@@ -1,5 +1,6 @@
 //! Voices: generated, or validated with a phrase that is to be sung.
 
+mod classify;
 mod content;
 mod event;
 mod id;

@@ -3,8 +3,10 @@
 mod commit;
 mod error;
 mod row;
+mod run;
 mod schema;
 mod statements;
+mod sweep;
 mod table;
 
 pub use self::{commit::CommitError, error::PostgresStoreError};
@@ -16,10 +18,10 @@ pub(crate) use self::{
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use sqlx::{Executor as _, PgPool, Postgres, SqlStr, postgres::PgRow, raw_sql};
+use sqlx::{PgPool, Postgres};
 use tokio::time;
 
-use self::{error::ends_connection, row::State, table::TableName};
+use self::{row::State, table::TableName};
 use super::{
     Claim, DedupStore, Held, InvalidTableName, Owner, Record, Settled, SlotKey,
     connections::Connections, sweeper::Sweeper, trial::trial,
@@ -46,10 +48,10 @@ use super::{
 /// (a standby, a read-only default, a shutdown) is closed and never used again, and with it those of
 /// the pool that were idle at that moment: after a restart or a failover all of them are as dead.
 /// (One whose step did not end in time while the server answered others is used again once it has
-/// answered too: to connect anew would slow a slow server down.) A broken step is repeated at once on a new one, to wherever the name of the host leads by then. The waits
-/// in the SQL, for a lock and for a whole statement, follow
-/// [`Times::store_operation`](crate::Times::store_operation), so that no server process waits for
-/// longer than anybody here does.
+/// answered too: to connect anew would slow a slow server down.) A broken step is repeated at once on
+/// a new one, to wherever the name of the host leads by then. The waits in the SQL, for a lock and
+/// for a whole statement, follow [`Times::store_operation`](crate::Times::store_operation), so that
+/// no server process waits for longer than anybody here does.
 ///
 /// A handler's own statements go through the same pool, and nobody repeats those. Leave
 /// `PgPoolOptions::test_before_acquire` on, as it is by default, where they matter: it costs a round
@@ -128,15 +130,6 @@ impl PostgresStore {
     /// The table where nothing else is said.
     pub const DEFAULT_TABLE: &'static str = "suno_callback";
 
-    /// How many claims there are between two sweeps.
-    const CLAIMS_PER_SWEEP: u32 = 128;
-
-    /// How many rows a sweep removes at most.
-    const ROWS_PER_SWEEP: u32 = 1000;
-
-    /// How long the server works at a sweep that somebody asked for.
-    const LONG_SWEEP: Duration = Duration::from_secs(3600);
-
     /// What a claim says remains where the row is locked: a pause that lets the transaction end.
     const LOCKED: Duration = Duration::from_millis(500);
 
@@ -160,64 +153,6 @@ impl PostgresStore {
     pub fn table(mut self, name: &str) -> Result<Self, InvalidTableName> {
         self.sql = Arc::new(Statements::new(name.parse()?));
         Ok(self)
-    }
-
-    /// Removes at most `limit` rows that have expired, and says how many. Rows that somebody has
-    /// locked, or that cannot be understood, stay.
-    ///
-    /// # Errors
-    ///
-    /// [`PostgresStoreError::Database`].
-    pub async fn sweep(&self, limit: u32) -> Result<u64, PostgresStoreError> {
-        self.sweep_within(Self::LONG_SWEEP, limit).await
-    }
-
-    async fn sweep_within(&self, time: Duration, limit: u32) -> Result<u64, PostgresStoreError> {
-        let swept = self.rows(|| self.sql.sweep(time, limit)).await?;
-        Ok(swept.len() as u64)
-    }
-
-    fn sweep_now_and_then(&self) {
-        self.sweeper.now_and_then(Self::CLAIMS_PER_SWEEP, || {
-            let store = self.clone();
-            async move {
-                store
-                    .sweep_within(Sweeper::TIMEOUT, Self::ROWS_PER_SWEEP)
-                    .await
-            }
-        });
-    }
-
-    async fn run(&self, step: impl Fn() -> SqlStr + Send) -> Result<Answer, PostgresStoreError> {
-        Answer::of(&self.rows(step).await?)
-    }
-
-    /// Repeats a step at once whose connection turned out to be dead. Whether the first try was
-    /// applied does not matter: whoever holds a slot may repeat every step.
-    async fn rows(
-        &self,
-        step: impl Fn() -> SqlStr + Send,
-    ) -> Result<Vec<PgRow>, PostgresStoreError> {
-        match self.rows_once(step()).await {
-            Err(error) if ends_connection(&error) => Ok(self.rows_once(step()).await?),
-            rows => Ok(rows?),
-        }
-    }
-
-    async fn rows_once(&self, step: SqlStr) -> Result<Vec<PgRow>, sqlx::Error> {
-        let mut loan = self.connections.lend().await?;
-        match loan.connection()?.fetch_all(raw_sql(step)).await {
-            Err(error) if ends_connection(&error) => Err(loan.condemn(error)),
-            rows => {
-                loan.give_back();
-                rows
-            }
-        }
-    }
-
-    /// How long somebody waits for a step.
-    fn within(&self) -> Duration {
-        self.connections.timeout()
     }
 
     /// What is there. The look waits for nobody.

@@ -5,12 +5,12 @@
 //! no parameters, so values are written into the text. There are two kinds, both made from types
 //! that cannot carry SQL: bytes, as hex, and whole numbers.
 
-use std::{fmt::Write as _, time::Duration};
+use std::time::Duration;
 
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use super::table::TableName;
-use crate::store::{Held, KEEP_FENCE, MAX_LEASE, Owner, Record, SlotKey, millis::millis};
+use crate::store::{Held, KEEP_FENCE, MAX_LEASE, Owner, Record, SlotKey, hex::Hex, millis::millis};
 
 /// The statements for one table, complete but for the values of a call.
 #[derive(Debug)]
@@ -179,11 +179,13 @@ impl Statement {
         self.waits(within / 4, within)
     }
 
-    /// For a step that must have the row.
+    /// For a step that must have the row: what is left is for the statement itself.
     fn patient(self, within: Duration) -> Self {
         self.waits(within / 5 * 4, within)
     }
 
+    /// The server gives up a little before the layer does, so that its answer finds a hearer and no
+    /// statement goes on for nobody; and a lock before the statement, so that the error says which.
     fn waits(self, lock: Duration, within: Duration) -> Self {
         let statement = within / 10 * 9;
         self.number("lock_timeout", wait(lock))
@@ -226,12 +228,7 @@ fn plain(sql: &str) -> String {
 
 /// Bytes as SQL that means the same under every setting of the session.
 fn hex(bytes: &[u8]) -> String {
-    let mut sql = String::from("decode('");
-    for byte in bytes {
-        let _ = write!(sql, "{byte:02x}");
-    }
-    sql.push_str("', 'hex')");
-    sql
+    format!("decode('{}', 'hex')", Hex(bytes))
 }
 
 /// A wait in milliseconds as a setting takes it: zero would mean for ever, and more than an hour is

@@ -5,6 +5,8 @@ mod connect;
 mod error;
 mod link;
 mod script;
+mod scripts;
+mod value;
 
 pub use self::{check::Eviction, connect::RedisConnect, error::RedisStoreError};
 
@@ -16,10 +18,13 @@ use std::{
 
 use redis::{Client, FromRedisValue};
 
-use self::{link::Link, script::Script};
-use super::{
-    Claim, DedupStore, Held, KEEP_FENCE, MAX_LEASE, Owner, Record, Settled, SlotKey, millis::millis,
+use self::{
+    link::Link,
+    script::Script,
+    scripts::Scripts,
+    value::{argument, number, to_record},
 };
+use super::{Claim, DedupStore, Held, KEEP_FENCE, MAX_LEASE, Owner, Record, Settled, SlotKey};
 
 /// Remembers in Redis or Valkey, a Cluster of either included: for many replicas.
 ///
@@ -119,35 +124,6 @@ struct Inner<C: RedisConnect> {
     scripts: Scripts,
     /// Whether a check has looked for eviction.
     looked: AtomicBool,
-}
-
-struct Scripts {
-    peek: Script,
-    claim: Script,
-    renew: Script,
-    commit: Script,
-    release: Script,
-    rights: Script,
-}
-
-/// The text of a step, which begins with reading the slot.
-macro_rules! script {
-    ($file:literal) => {
-        Script::new(concat!(include_str!("lua/slot.lua"), include_str!($file)))
-    };
-}
-
-impl Scripts {
-    fn new() -> Self {
-        Self {
-            peek: script!("lua/peek.lua"),
-            claim: script!("lua/claim.lua"),
-            renew: script!("lua/renew.lua"),
-            commit: script!("lua/commit.lua"),
-            release: script!("lua/release.lua"),
-            rights: Script::new(include_str!("lua/rights.lua")),
-        }
-    }
 }
 
 impl<C: RedisConnect> RedisStore<C> {
@@ -321,19 +297,4 @@ impl<C: RedisConnect> fmt::Debug for RedisStore<C> {
             .field("prefix", &prefix)
             .finish_non_exhaustive()
     }
-}
-
-/// At least one: no time at all would remove the key.
-fn argument(span: Duration) -> String {
-    millis(span).max(1).to_string()
-}
-
-fn number<T: std::str::FromStr>(text: &[u8]) -> Result<T, RedisStoreError> {
-    let text = std::str::from_utf8(text).ok();
-    let number = text.and_then(|text| text.parse().ok());
-    number.ok_or(RedisStoreError::Unreadable)
-}
-
-fn to_record(bytes: &[u8]) -> Result<Record, RedisStoreError> {
-    Record::try_from(bytes).map_err(|_| RedisStoreError::Unreadable)
 }

@@ -3,40 +3,31 @@
 mod error;
 mod file;
 mod row;
+mod run;
 mod setup;
 mod statements;
+mod sweep;
 
 pub use self::error::SqliteStoreError;
 
 use std::{
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
 
-use sqlx::{
-    AssertSqlSafe, Executor as _, Row, Sqlite, SqliteConnection, SqlitePool,
-    query::Query,
-    sqlite::{SqliteArguments, SqliteRow},
-};
+use sqlx::{Row, Sqlite, SqlitePool};
 use tokio::time;
 
 use self::{
-    error::{ends_connection, is_about_a_file},
     file::DatabaseFile,
     row::State,
+    run::Statement,
     statements::{Sql, Statements},
 };
 use super::{
     Claim, DedupStore, Held, InvalidTableName, KEEP_FENCE, MAX_LEASE, Owner, Record, Settled,
-    SlotKey,
-    connections::{Connections, Loan},
-    millis::millis,
-    sweeper::Sweeper,
-    trial::trial,
+    SlotKey, connections::Connections, millis::millis, sweeper::Sweeper, trial::trial,
 };
 
 /// The version of the table.
@@ -122,8 +113,6 @@ impl SqliteStore {
     /// The table where nothing else is said.
     pub const DEFAULT_TABLE: &'static str = "suno_callback";
 
-    const CLAIMS_PER_SWEEP: u32 = 64;
-    const ROWS_PER_SWEEP: u32 = 256;
     const UNKNOWN: u64 = u64::MAX;
 
     /// A store in the table [`DEFAULT_TABLE`](Self::DEFAULT_TABLE) of the pool's database. Does
@@ -148,24 +137,6 @@ impl SqliteStore {
     pub fn table(mut self, name: &str) -> Result<Self, InvalidTableName> {
         self.statements = Statements::of(name)?;
         Ok(self)
-    }
-
-    /// Removes up to `limit` rows whose time has ended, and says how many. Claims do so by
-    /// themselves; this is for a quiet hour. Cancel safe.
-    ///
-    /// # Errors
-    ///
-    /// When the database says no.
-    pub async fn sweep(&self, limit: u32) -> Result<u64, SqliteStoreError> {
-        let sweep = sqlx::query(self.statements.sweep.safe()).bind(limit);
-        self.write(sweep).await
-    }
-
-    fn sweep_now_and_then(&self) {
-        self.sweeper.now_and_then(Self::CLAIMS_PER_SWEEP, || {
-            let store = self.clone();
-            async move { store.sweep(Self::ROWS_PER_SWEEP).await }
-        });
     }
 
     async fn try_claim(
@@ -195,78 +166,6 @@ impl SqliteStore {
         rows.first().map(State::of).transpose()
     }
 
-    async fn rows(&self, query: Statement<'_>) -> Result<Vec<SqliteRow>, SqliteStoreError> {
-        let mut loan = self.lend().await?;
-        let rows = query.fetch_all(loan.connection()?).await;
-        self.settle_loan(loan, rows).await
-    }
-
-    async fn write(&self, query: Statement<'_>) -> Result<u64, SqliteStoreError> {
-        let mut loan = self.lend().await?;
-        let done = query.execute(loan.connection()?).await;
-        Ok(self.settle_loan(loan, done).await?.rows_affected())
-    }
-
-    /// A connection that waits for a lock no longer than the layer does for it.
-    async fn lend(&self) -> Result<Loan<'_, Sqlite>, SqliteStoreError> {
-        // Before a connection is opened, which would make a new file.
-        self.file.check()?;
-        let mut loan = self
-            .connections
-            .lend()
-            .await
-            .map_err(|it| self.explain(it))?;
-        self.file.remember();
-        if self.busy_timeout.load(Relaxed) == Self::UNKNOWN {
-            let ask = sqlx::query_scalar("PRAGMA busy_timeout");
-            let known: i64 = ask.fetch_one(loan.connection()?).await?;
-            self.busy_timeout.store(known.unsigned_abs(), Relaxed);
-        }
-        if let Some(bound) = self.bound() {
-            wait_for_locks(loan.connection()?, bound).await?;
-        }
-        Ok(loan)
-    }
-
-    /// How long a connection may wait for a lock, where the pool's wait longer. Zero is no wait.
-    fn bound(&self) -> Option<u64> {
-        let told = self.connections.told_timeout()?;
-        let bound = millis(told / 5 * 4).unsigned_abs();
-        (self.busy_timeout.load(Relaxed) > bound).then_some(bound)
-    }
-
-    async fn settle_loan<T>(
-        &self,
-        mut loan: Loan<'_, Sqlite>,
-        done: Result<T, sqlx::Error>,
-    ) -> Result<T, SqliteStoreError> {
-        let done = match done {
-            Err(error) if ends_connection(&error) => {
-                return Err(self.explain(loan.condemn(error)));
-            }
-            done => done,
-        };
-        // What was written to a file that is gone was not written.
-        self.file.check()?;
-        // The application's connections are its own.
-        if self.bound().is_some() {
-            wait_for_locks(loan.connection()?, self.busy_timeout.load(Relaxed)).await?;
-        }
-        loan.give_back();
-        Ok(done?)
-    }
-
-    /// Names the file that is in the way, where there is one.
-    fn explain(&self, error: sqlx::Error) -> SqliteStoreError {
-        if !is_about_a_file(&error) {
-            return error.into();
-        }
-        match self.file.obstacle() {
-            Some((path, error)) => SqliteStoreError::InTheWay { path, error },
-            None => error.into(),
-        }
-    }
-
     fn settling<'q>(&self, sql: &Sql, slot: &'q SlotKey, held: &Held) -> Statement<'q> {
         sqlx::query(sql.safe())
             .bind(&slot.as_bytes()[..])
@@ -286,13 +185,6 @@ impl SqliteStore {
         self.look(slot).await?;
         Ok(Settled::Lost)
     }
-}
-
-type Statement<'q> = Query<'q, Sqlite, SqliteArguments>;
-
-async fn wait_for_locks(connection: &mut SqliteConnection, time: u64) -> Result<(), sqlx::Error> {
-    let set = AssertSqlSafe(format!("PRAGMA busy_timeout = {time}"));
-    connection.execute(set).await.map(drop)
 }
 
 impl fmt::Debug for SqliteStore {

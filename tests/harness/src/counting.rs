@@ -71,6 +71,7 @@ impl Counts {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl<D: DedupStore> DedupStore for Counting<D> {
     type Error = D::Error;
 
@@ -117,5 +118,13 @@ impl<D: DedupStore> DedupStore for Counting<D> {
 
     fn retention(&self) -> Duration {
         self.store.retention()
+    }
+
+    async fn check(&self) -> Result<(), D::Error> {
+        self.store.check().await
+    }
+
+    fn set_operation_timeout(&self, timeout: Duration) {
+        self.store.set_operation_timeout(timeout);
     }
 }

@@ -222,6 +222,7 @@ pub fn any_fault(rng: &mut fastrand::Rng) -> Fault {
     }
 }
 
+#[deny(clippy::missing_trait_methods)]
 impl<D: DedupStore> DedupStore for Faulty<D> {
     type Error = BoxError;
 
@@ -273,6 +274,13 @@ impl<D: DedupStore> DedupStore for Faulty<D> {
 
     fn retention(&self) -> Duration {
         self.store.retention()
+    }
+
+    /// Meets what a claim meets.
+    async fn check(&self) -> Result<(), BoxError> {
+        let store = Arc::clone(&self.store);
+        self.meet(Op::Claim, async move { store.check().await })
+            .await
     }
 
     fn set_operation_timeout(&self, timeout: Duration) {

@@ -1,0 +1,133 @@
+//! What a body says: the values of the keys that mean something.
+
+use super::{
+    InvalidEvent, Key, Level, TaskId, Value,
+    keys::{Field, Role, Spelling},
+};
+
+/// What a body says, borrowed from it.
+#[derive(Debug, Default)]
+pub struct Scanned<'a> {
+    values: [Value<'a>; Field::COUNT],
+    /// Which keys were there, two bits a field: one for each spelling.
+    seen: u64,
+    id_key_repeated: bool,
+    content_key_repeated: bool,
+    foreign: Option<&'static str>,
+    /// Its replacement characters may stand for anything.
+    is_damaged: bool,
+}
+
+impl<'a> Scanned<'a> {
+    /// How many fields a product may have.
+    pub const FIELDS: u8 = 12;
+
+    /// A field of the product.
+    pub fn get(&self, number: u8) -> &Value<'a> {
+        self.value(Field::of_product(number))
+    }
+
+    /// A field of the product as a text; empty where it is none.
+    pub fn text(&self, number: u8) -> &str {
+        self.get(number).as_str().unwrap_or_default()
+    }
+
+    /// Whether a key of the field was there, whatever its value.
+    pub fn has(&self, number: u8) -> bool {
+        let field = Field::of_product(number);
+        let bits = field.bit(Spelling::Documented) | field.bit(Spelling::Other);
+        self.seen & bits != 0
+    }
+
+    /// Whether a key of the product was there twice, or two spellings of one said different
+    /// things: then there are two meanings.
+    pub fn is_ambiguous(&self) -> bool {
+        self.content_key_repeated
+    }
+
+    /// Whether half a character is in this text: then nobody knows what it was.
+    pub fn has_damaged(&self, text: &str) -> bool {
+        self.is_damaged && text.contains(char::REPLACEMENT_CHARACTER)
+    }
+
+    /// The product that a key is there of; see [`Key::foreign`].
+    pub fn foreign(&self) -> Option<&'static str> {
+        self.foreign
+    }
+
+    pub(super) fn of_damaged() -> Self {
+        Self {
+            is_damaged: true,
+            ..Self::default()
+        }
+    }
+
+    /// The id of the task; empty before [`Scanned::check_ids`].
+    pub(crate) fn task_id(&self) -> &str {
+        self.ids().find_map(Value::as_str).unwrap_or_default()
+    }
+
+    /// Every id that is there must be the same string: otherwise a signature for one task could
+    /// carry an event of another.
+    pub(crate) fn check_ids(&self) -> Result<(), InvalidEvent> {
+        if self.id_key_repeated {
+            return Err(InvalidEvent::RepeatedKey);
+        }
+        let mut present = self.ids().filter(|id| **id != Value::Absent);
+        let first = present.next().ok_or(InvalidEvent::NoTaskId)?;
+        let mut texts = self.ids().filter_map(Value::as_str);
+        if texts.any(|id| self.has_damaged(id)) {
+            return Err(InvalidEvent::NotJson);
+        }
+        if present.any(|id| id != first) {
+            return Err(InvalidEvent::TaskIdsDiffer);
+        }
+        match first.as_str() {
+            Some(id) if TaskId::is_valid(id) => Ok(()),
+            _ => Err(InvalidEvent::TaskIdOutsideGrammar),
+        }
+    }
+
+    fn ids(&self) -> impl Iterator<Item = &Value<'a>> {
+        Field::IDS.into_iter().map(|id| self.value(id))
+    }
+
+    fn value(&self, field: Field) -> &Value<'a> {
+        self.values
+            .get(usize::from(field.0))
+            .unwrap_or(&Value::Absent)
+    }
+
+    /// Notes that a key was there. A result may say the same at several levels.
+    pub(super) fn see(&mut self, key: Key, level: Level) {
+        let once = matches!(level, Level::Top | Level::Data);
+        let (bit, leads_to_an_id) = match key.0 {
+            Role::Foreign(product) => return self.foreign = self.foreign.or(Some(product)),
+            Role::Field(field, spelling) | Role::Raw(field, spelling) => {
+                (field.bit(spelling), field.is_id())
+            }
+            Role::Data => (Field::DATA_BIT, true),
+            Role::Nested | Role::Ignored => return,
+        };
+        match self.seen & bit != 0 {
+            true if leads_to_an_id => self.id_key_repeated = true,
+            true => self.content_key_repeated |= once,
+            false => self.seen |= bit,
+        }
+    }
+
+    /// Takes a value. Where another spelling, or another level of a result, has it already, both
+    /// must say the same.
+    pub(super) fn put(&mut self, field: Field, value: Value<'a>) {
+        let Some(place) = self.values.get_mut(usize::from(field.0)) else {
+            return;
+        };
+        if value == Value::Absent {
+            return;
+        }
+        if *place != Value::Absent && !place.is_same(&value) {
+            self.content_key_repeated = true;
+        }
+        *place = value;
+    }
+}

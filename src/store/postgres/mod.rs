@@ -6,6 +6,7 @@ mod row;
 mod run;
 mod schema;
 mod statements;
+mod sweep;
 mod table;
 
 pub use self::{commit::CommitError, error::PostgresStoreError};
@@ -129,15 +130,6 @@ impl PostgresStore {
     /// The table where nothing else is said.
     pub const DEFAULT_TABLE: &'static str = "suno_callback";
 
-    /// How many claims there are between two sweeps.
-    const CLAIMS_PER_SWEEP: u32 = 128;
-
-    /// How many rows a sweep removes at most.
-    const ROWS_PER_SWEEP: u32 = 1000;
-
-    /// How long the server works at a sweep that somebody asked for.
-    const LONG_SWEEP: Duration = Duration::from_secs(3600);
-
     /// What a claim says remains where the row is locked: a pause that lets the transaction end.
     const LOCKED: Duration = Duration::from_millis(500);
 
@@ -161,32 +153,6 @@ impl PostgresStore {
     pub fn table(mut self, name: &str) -> Result<Self, InvalidTableName> {
         self.sql = Arc::new(Statements::new(name.parse()?));
         Ok(self)
-    }
-
-    /// Removes at most `limit` rows that have expired, and says how many. Rows that somebody has
-    /// locked, or that cannot be understood, stay.
-    ///
-    /// # Errors
-    ///
-    /// [`PostgresStoreError::Database`].
-    pub async fn sweep(&self, limit: u32) -> Result<u64, PostgresStoreError> {
-        self.sweep_within(Self::LONG_SWEEP, limit).await
-    }
-
-    async fn sweep_within(&self, time: Duration, limit: u32) -> Result<u64, PostgresStoreError> {
-        let swept = self.rows(|| self.sql.sweep(time, limit)).await?;
-        Ok(swept.len() as u64)
-    }
-
-    fn sweep_now_and_then(&self) {
-        self.sweeper.now_and_then(Self::CLAIMS_PER_SWEEP, || {
-            let store = self.clone();
-            async move {
-                store
-                    .sweep_within(Sweeper::TIMEOUT, Self::ROWS_PER_SWEEP)
-                    .await
-            }
-        });
     }
 
     /// What is there. The look waits for nobody.

@@ -6,6 +6,7 @@ mod row;
 mod run;
 mod setup;
 mod statements;
+mod sweep;
 
 pub use self::error::SqliteStoreError;
 
@@ -112,8 +113,6 @@ impl SqliteStore {
     /// The table where nothing else is said.
     pub const DEFAULT_TABLE: &'static str = "suno_callback";
 
-    const CLAIMS_PER_SWEEP: u32 = 64;
-    const ROWS_PER_SWEEP: u32 = 256;
     const UNKNOWN: u64 = u64::MAX;
 
     /// A store in the table [`DEFAULT_TABLE`](Self::DEFAULT_TABLE) of the pool's database. Does
@@ -138,24 +137,6 @@ impl SqliteStore {
     pub fn table(mut self, name: &str) -> Result<Self, InvalidTableName> {
         self.statements = Statements::of(name)?;
         Ok(self)
-    }
-
-    /// Removes up to `limit` rows whose time has ended, and says how many. Claims do so by
-    /// themselves; this is for a quiet hour. Cancel safe.
-    ///
-    /// # Errors
-    ///
-    /// When the database says no.
-    pub async fn sweep(&self, limit: u32) -> Result<u64, SqliteStoreError> {
-        let sweep = sqlx::query(self.statements.sweep.safe()).bind(limit);
-        self.write(sweep).await
-    }
-
-    fn sweep_now_and_then(&self) {
-        self.sweeper.now_and_then(Self::CLAIMS_PER_SWEEP, || {
-            let store = self.clone();
-            async move { store.sweep(Self::ROWS_PER_SWEEP).await }
-        });
     }
 
     async fn try_claim(

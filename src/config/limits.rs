@@ -33,7 +33,7 @@ pub struct Limits {
     pub body: Option<usize>,
     /// How many requests may wait for the same event, and how many for the provider's word on the
     /// same task, where a [`Confirm`](crate::Confirm) is set. Default 64, at least 1. The provider
-    /// sends an event four times at most, so more are replays; the next gets 503.
+    /// repeats an event three times or so, so more are replays; the next gets 503.
     pub waiters_per_slot: usize,
     /// How many requests may wait for any event or any word. Default 4,096, at least 1; the next
     /// gets 503.

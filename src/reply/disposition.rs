@@ -1,6 +1,6 @@
 /// What became of an event that was not refused, for metrics.
 ///
-/// A response of the layer has exactly one of two in its extensions: this, or a
+/// A response of the layer has one of two in its extensions: this, or a
 /// [`Rejection`](crate::Rejection). All but [`HandlerFailed`](Self::HandlerFailed) are answered with
 /// exactly 200, the only status that the provider counts as received, so it comes with this event no
 /// more. An inner service that ends in an error of its own has no response to put it into; the log

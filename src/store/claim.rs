@@ -107,9 +107,10 @@ pub struct Held {
 impl Held {
     /// Puts a claim together; stores call this.
     ///
-    /// `fence` must grow with every acquisition of the slot, and fits an `i64` because that is what
-    /// databases have; where the slot is not known it starts at 1. `attempt` counts acquisitions
-    /// from 1 and begins anew with the fence. A repeated claim of the same owner gives both again.
+    /// `fence` must grow with every acquisition of the slot; it is an `i64` because that is what
+    /// databases have, and the stores of this crate begin with 1. `attempt` counts acquisitions, and
+    /// the first is 1. Both begin anew only with a slot that was forgotten, and a repeated claim of
+    /// the same owner gives both again.
     pub fn new(owner: Owner, fence: i64, attempt: u32) -> Self {
         Self {
             owner,

@@ -5,5 +5,6 @@
 
 mod crash;
 mod examples;
+mod forward;
 mod products;
 mod receiver_stores;

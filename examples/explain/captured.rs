@@ -49,7 +49,8 @@ impl Captured {
             (Some(_), _) => {}
             (None, name) => {
                 let name = HeaderName::from_bytes(name.as_bytes())?;
-                self.headers.append(name, HeaderValue::from_str(value)?);
+                self.headers
+                    .append(name, HeaderValue::from_bytes(value.as_bytes())?);
             }
         }
         Ok(())

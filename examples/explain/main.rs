@@ -8,6 +8,7 @@
 //! A real layer decides, at the time of `--at`. Where it refuses, the cause is looked for among the
 //! usual mistakes and mended in a copy, which the layer is given again: so one run names every fault
 //! that is in the way. Neither a key nor a signature is printed.
+//! It is for providers that sign, not for a layer that is `unsigned`.
 //!
 //! Exits 0 when the request is accepted, 1 when it is refused, 2 for wrong usage.
 

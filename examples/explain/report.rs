@@ -6,13 +6,14 @@ use std::{
 };
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use serde_json::Value;
 use suno_callback::{SIGNATURE_HEADER, TIMESTAMP_HEADER};
 
 use crate::{
     diagnosis::{Diagnosis, Step},
     layer::{Facts, ROUTES},
     options::Options,
-    texts::{ids, shown},
+    texts::{ids, json, shown},
 };
 
 pub fn print(options: &Options, diagnosis: &Diagnosis) -> io::Result<()> {
@@ -96,14 +97,13 @@ fn seen(step: Step, options: &Options, diagnosis: &Diagnosis) -> String {
             let limit = (product.body_limit)();
             format!("{length} bytes; {} takes {limit}", product.name)
         }
-        Step::Json => match serde_json::from_slice::<serde_json::Value>(&request.body) {
-            Ok(serde_json::Value::Object(fields)) => {
-                format!("an object with {} keys", fields.len())
-            }
-            Ok(_) => "no object".to_owned(),
-            Err(_) => "not plain JSON".to_owned(),
+        Step::Json => match json(&request.body) {
+            Some(Value::Object(fields)) => format!("an object with {} keys", fields.len()),
+            Some(_) => "no object".to_owned(),
+            None if diagnosis.facts.is_some() => "read, with replacement characters".to_owned(),
+            None => "none".to_owned(),
         },
-        Step::Ids => ids_of(&request.body),
+        Step::Ids => ids_of(&request.body, diagnosis),
         Step::Signed => match &diagnosis.facts {
             Some(facts) => signed(options, diagnosis, facts),
             None => "it must be made over the id, a dot and the timestamp".to_owned(),
@@ -111,14 +111,16 @@ fn seen(step: Step, options: &Options, diagnosis: &Diagnosis) -> String {
     }
 }
 
-fn ids_of(body: &[u8]) -> String {
+fn ids_of(body: &[u8], diagnosis: &Diagnosis) -> String {
     let ids = ids(body).into_iter().map(|(place, id)| match id.as_str() {
         Some(text) => format!("{place}: \"{}\"", shown(text, 64)),
         None => format!("{place}: no text"),
     });
-    match ids.collect::<Vec<_>>() {
-        ids if ids.is_empty() => "none".to_owned(),
-        ids => ids.join(", "),
+    let ids: Vec<_> = ids.collect();
+    match &diagnosis.facts {
+        _ if !ids.is_empty() => ids.join(", "),
+        Some(facts) => format!("\"{}\"", shown(&facts.task_id, 64)),
+        None => "none".to_owned(),
     }
 }
 

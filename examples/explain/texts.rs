@@ -11,10 +11,16 @@ const MOST: usize = 512;
 /// Every text and number with its path, such as `data.data[0].id`.
 pub fn texts(body: &[u8]) -> Vec<(String, String)> {
     let mut texts = Vec::new();
-    if let Ok(value) = serde_json::from_slice(body) {
+    if let Some(value) = json(body) {
         collect(&value, String::new(), &mut texts);
     }
     texts
+}
+
+/// A body whose texts are whole: the layer reads some that are not.
+pub fn json(body: &[u8]) -> Option<Value> {
+    let text = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
+    serde_json::from_slice(text).ok()
 }
 
 fn collect(value: &Value, path: String, texts: &mut Vec<(String, String)>) {
@@ -40,7 +46,7 @@ fn collect(value: &Value, path: String, texts: &mut Vec<(String, String)>) {
 
 /// The values at the four places where an id is looked for.
 pub fn ids(body: &[u8]) -> Vec<(&'static str, Value)> {
-    let Ok(value) = serde_json::from_slice::<Value>(body) else {
+    let Some(value) = json(body) else {
         return Vec::new();
     };
     let at = |place: &'static str| {

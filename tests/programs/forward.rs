@@ -7,6 +7,7 @@ use std::{
     process::Child,
     sync::mpsc::{Receiver, channel},
     thread,
+    time::Duration,
 };
 
 use harness::{
@@ -17,6 +18,7 @@ use harness::{
 };
 use http::StatusCode;
 use serde_json::json;
+use socket2::{Domain, Socket, Type};
 
 use crate::receiver_stores::Folder;
 
@@ -260,6 +262,29 @@ async fn an_app_that_is_down_costs_a_try_and_no_event() {
     let asked = tokio::task::block_in_place(|| up.answer("200 OK"));
     assert_eq!(received.await.unwrap(), StatusCode::OK);
     assert_eq!(asked.headers["x-suno-attempt"], "3");
+}
+
+/// Its machine drops what it is sent: nobody takes a connection off the queue, and the queue is full.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_that_cannot_be_reached_is_given_up_on_before_the_provider_gives_up() {
+    let deaf = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    deaf.bind(&any.into()).unwrap();
+    deaf.listen(0).unwrap();
+    let addr = deaf.local_addr().unwrap().as_socket().unwrap();
+    let moment = Duration::from_millis(300);
+    let mut queue = Vec::new();
+    while let Ok(peer) = TcpStream::connect_timeout(&addr, moment) {
+        queue.push(peer);
+    }
+    let url = format!("http://{addr}/");
+    let (server, lines) = receiver(&["--path", "/", "--forward", &url]);
+    let callback = Callback::success("task", "voice");
+    let (status, said) = post_to(&server.url(), &callback).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(said, "", "no word of the layer, whose deadline comes later");
+    let log = lines.stderr.wait_for("the app has not answered");
+    assert!(log.contains("timed out"), "{log}");
 }
 
 #[test]

@@ -75,10 +75,7 @@ fn seen(step: Step, options: &Options, diagnosis: &Diagnosis) -> String {
         false => shown(&values.join(" | "), 80),
     };
     match step {
-        Step::Method => match &request.path {
-            Some(path) => format!("{} {}", request.method, shown(path, 80)),
-            None => request.method.to_string(),
-        },
+        Step::Method => target(options),
         Step::ContentType => or_none(request.values(&CONTENT_TYPE)),
         Step::Encoding => or_none(request.values(&CONTENT_ENCODING)),
         Step::Headers => {
@@ -108,6 +105,14 @@ fn seen(step: Step, options: &Options, diagnosis: &Diagnosis) -> String {
             Some(facts) => signed(options, diagnosis, facts),
             None => "it must be made over the id, a dot and the timestamp".to_owned(),
         },
+    }
+}
+
+fn target(options: &Options) -> String {
+    let method = &options.request.method;
+    match &options.request.path {
+        Some(path) => format!("{method} {}", shown(path, 80)),
+        None => method.to_string(),
     }
 }
 

@@ -139,6 +139,19 @@ fn sent(sender: Child) -> (bool, String) {
 /// A name that no header may have as it is.
 const HOSTILE_NAME: &str = "100%\r\nx-injected: 1 ☂";
 
+/// What is said of the first track of `t-1`.
+const FACTS: [(&str, &str); 9] = [
+    ("content-type", "application/json"),
+    ("x-suno-task-id", "t-1"),
+    ("x-suno-product", "music"),
+    ("x-suno-stage", "progress"),
+    ("x-suno-name", "first"),
+    ("x-suno-attempt", "1"),
+    ("x-suno-fence", "1"),
+    ("x-suno-trust", "signed_id"),
+    ("x-suno-via", "callback"),
+];
+
 #[test]
 fn an_event_is_forwarded_once_with_its_exact_bytes_and_its_facts_and_nothing_else() {
     let folder = Folder::new();
@@ -163,21 +176,10 @@ fn an_event_is_forwarded_once_with_its_exact_bytes_and_its_facts_and_nothing_els
         "{key}"
     );
     let (host, length) = (app.addr.to_string(), body.len().to_string());
-    let expected = [
-        ("host", host.as_str()),
-        ("content-length", &length),
-        ("content-type", "application/json"),
-        ("x-suno-task-id", "t-1"),
-        ("x-suno-product", "music"),
-        ("x-suno-stage", "progress"),
-        ("x-suno-name", "first"),
-        ("x-suno-attempt", "1"),
-        ("x-suno-fence", "1"),
-        ("x-suno-trust", "signed_id"),
-        ("x-suno-via", "callback"),
-    ];
-    let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    assert_eq!(headers, BTreeMap::from(expected));
+    let sent = [("host", host), ("content-length", length)];
+    let sent = sent.map(|(name, value)| (name.to_owned(), value));
+    let facts = FACTS.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(headers, BTreeMap::from_iter(facts.into_iter().chain(sent)));
 
     assert_eq!(lines.next_event()["taskId"], "t-1");
     assert!(server.terminate().success());

@@ -7,6 +7,7 @@ use tower::Layer;
 
 use crate::{
     error::BoxError,
+    forward::Forward,
     handler::Handler,
     options::{self, Options},
     store,
@@ -15,8 +16,14 @@ use crate::{
 pub struct Account {
     /// Its clones share store and drain.
     layer: SunoCallbackLayer<AnyStore>,
-    handler: Handler,
+    app: App,
     client: Option<client::Client>,
+}
+
+/// Who handles what the layer hands over.
+enum App {
+    Here(Handler),
+    Behind(Box<Forward>),
 }
 
 impl Account {
@@ -24,7 +31,7 @@ impl Account {
         let client = options.confirm.as_deref().map(client::at).transpose()?;
         Ok(Self {
             layer: layer(options).await?,
-            handler: Handler::new(options).await?,
+            app: App::of(options).await?,
             client,
         })
     }
@@ -45,11 +52,27 @@ impl Account {
         if let Some(client) = self.client.as_ref().filter(|_| is_recorded) {
             layer = client::confirming(layer, client);
         }
+        let handler = match &self.app {
+            App::Here(handler) => handler.clone(),
+            App::Behind(forward) => {
+                let app = forward.service::<P::Event>();
+                return Router::new().route_service(path, layer.layer(app));
+            }
+        };
         // A fallback, because what a poll has found comes without the path.
         let handler: Router = Router::new()
             .fallback(post(on_event::<P::Event>))
-            .with_state(self.handler.clone());
+            .with_state(handler);
         Router::new().route_service(path, layer.layer(handler))
+    }
+}
+
+impl App {
+    async fn of(options: &Options) -> Result<Self, BoxError> {
+        Ok(match &options.forward {
+            Some(forward) => Self::Behind(Box::new(forward.clone())),
+            None => Self::Here(Handler::new(options).await?),
+        })
     }
 }
 

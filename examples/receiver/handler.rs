@@ -108,7 +108,7 @@ fn of_voice<E: Event>(event: &E) -> Option<&VoiceEvent> {
 }
 
 /// One shape for all products, so that one reader can read all lines.
-fn print<E: Event>(event: &E, delivery: &Delivery) -> std::io::Result<()> {
+pub fn print<E: Event>(event: &E, delivery: &Delivery) -> std::io::Result<()> {
     let (stage, voice) = (event.stage().as_str(), of_voice(event));
     let line = json!({
         "product": event.product().name(),

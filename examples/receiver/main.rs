@@ -12,6 +12,7 @@
 
 mod account;
 mod error;
+mod forward;
 mod handler;
 mod options;
 mod probes;

@@ -6,6 +6,7 @@ use suno_callback::{Drain, InvalidKey, SigningKey, Times};
 
 use crate::{
     error::BoxError,
+    forward::Forward,
     routes::{Asked, Route},
 };
 
@@ -25,6 +26,9 @@ usage: receiver [options]
                             suno_voice_events, in one transaction with the store's record
   --confirm BASE_URL        ask this API before an outcome is handed over, and watch the tasks
                             that it could not answer for; not about any; needs the feature client
+  --forward URL             let an app at this http:// URL handle every event: a POST with the exact
+                            body, and the facts in headers; 2xx says that it did; not with
+                            --in-transaction, --handler-delay or --fail-first
   --handler-delay DURATION  let the handler take this long, such as 500ms or 20s
   --fail-first N            let the handler fail the first N tries of every event
   --lease DURATION          how long a claim lasts unrenewed, with a heartbeat and store operations
@@ -43,6 +47,7 @@ pub struct Options {
     pub namespace: String,
     pub in_transaction: bool,
     pub confirm: Option<String>,
+    pub forward: Option<Forward>,
     pub handler_delay: Duration,
     pub fail_first: u32,
     pub times: Times,
@@ -58,6 +63,7 @@ impl Default for Options {
             namespace: String::new(),
             in_transaction: false,
             confirm: None,
+            forward: None,
             handler_delay: Duration::ZERO,
             fail_first: 0,
             times: Times::default(),
@@ -82,6 +88,9 @@ impl Options {
                 Long("namespace") => options.namespace = arguments.value()?.string()?,
                 Long("in-transaction") => options.in_transaction = true,
                 Long("confirm") => options.confirm = Some(arguments.value()?.string()?),
+                Long("forward") => {
+                    options.forward = Some(Forward::to(&arguments.value()?.string()?)?);
+                }
                 Long("handler-delay") => {
                     options.handler_delay = duration(&arguments.value()?.string()?)?;
                 }
@@ -92,7 +101,26 @@ impl Options {
             }
         }
         options.routes = asked.routes()?;
+        options.check_forward()?;
         Ok(options)
+    }
+
+    /// What the receiver's own handler can be told, an app cannot.
+    fn check_forward(&self) -> Result<(), BoxError> {
+        let own = [
+            ("--in-transaction", self.in_transaction),
+            ("--handler-delay", !self.handler_delay.is_zero()),
+            ("--fail-first", self.fail_first > 0),
+        ];
+        let own = own.into_iter().find(|(_, is_there)| *is_there);
+        match own.filter(|_| self.forward.is_some()) {
+            Some((option, _)) => Err(format!(
+                "{option} is for the receiver's own handler: with --forward the app does the work, \
+                 so leave one of the two out"
+            )
+            .into()),
+            None => Ok(()),
+        }
     }
 }
 

@@ -5,5 +5,7 @@
 
 mod crash;
 mod examples;
+mod explain;
+mod forward;
 mod products;
 mod receiver_stores;

@@ -38,9 +38,10 @@ pub struct Limits {
     /// How many requests may wait for any event or any word. Default 4,096, at least 1; the next
     /// gets 503.
     pub waiters: usize,
-    /// How many different events of one task are handed over beside what is final and what is plain
-    /// progress: each phrase, contradiction and unknown content is one. Default 16, of which a
-    /// real task needs a handful; 1 to 1,024. The next gets 503 as
+    /// How many different events of one task are handed over beside its success, its failure and
+    /// plain progress: each phrase, contradiction and unknown content is one. Default 16, of which a
+    /// real task needs a handful; 1 to 1,024. Of what is final in itself, as a phrase that ends a
+    /// validation or an end at `AnyProduct`, 64 times as many. The next gets 503 as
     /// [`TooManyVariants`](crate::Rejection::TooManyVariants): one captured header pair can make up
     /// as many as it likes.
     ///

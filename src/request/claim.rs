@@ -9,7 +9,6 @@ use super::{classify::Classify, confirm::Answered};
 use crate::delivery::postgres::Ledger;
 use crate::{
     delivery::{Arrival, Delivery, Granted, Namespace, Trust},
-    event::Stage,
     process::{
         drain::Drain,
         patient::PatientStore,
@@ -91,18 +90,23 @@ impl<D: DedupStore, P: Product> Claiming<D, P> {
         }
     }
 
-    /// Bounds what one captured header pair can make up.
+    /// How many ends of one task are let through for each of its other variants: none of them is
+    /// genuine twice, and no flood of what leads nowhere may keep one out.
+    const ENDS: usize = 64;
+
+    /// Bounds what one captured header pair can make up. Where a stage has no variants there is one
+    /// slot for it, and nothing to make up.
     fn admit(&self, arrival: &Arrival<P::Event>, slot: &SlotKey) -> Result<(), Answer> {
         let event = &arrival.event;
-        let is_progress = matches!(event.stage(), Stage::Progress { .. });
-        // There are few kinds of progress, and one slot for each.
-        let is_bounded = event.is_final() || is_progress && event.variant().is_empty();
-        if is_bounded || arrival.origin.trust == Trust::Confirmed {
+        if event.variant().is_empty() || arrival.origin.trust == Trust::Confirmed {
             return Ok(());
         }
+        let limit = match event.is_final() {
+            true => self.variants_per_task.saturating_mul(Self::ENDS),
+            false => self.variants_per_task,
+        };
         let task = self.slots.success(event.task_id());
-        let (limit, span) = (self.variants_per_task, self.variants_span);
-        match self.variants.admit(&task, slot, limit, span) {
+        match self.variants.admit(&task, slot, limit, self.variants_span) {
             true => Ok(()),
             false => Err(Answer::Refused(Rejection::TooManyVariants)),
         }

@@ -174,3 +174,21 @@ async fn how_many_variants_a_task_has_is_a_limit_that_can_be_set() {
     }
     assert_eq!(answers, [true, true, false]);
 }
+
+/// A captured pair can make up ends too, where each content is one: many, and not without end.
+#[tokio::test]
+async fn ends_that_differ_in_their_content_are_bounded_far_above_what_is_genuine() {
+    const ENDS: usize = 64 * LIMIT;
+    let setup = Setup::validating();
+    for number in 0..ENDS {
+        let phrase = Callback::phrase("task", &format!("made up {number}"));
+        assert_eq!(setup.send(&phrase).await, Ok(Disposition::Accepted));
+    }
+    let one_more = Callback::phrase("task", "one more");
+    assert_eq!(setup.send(&one_more).await, Err(Rejection::TooManyVariants));
+    let failure = Callback::failure("task");
+    assert_eq!(setup.send(&failure).await, Ok(Disposition::Accepted));
+    let another = Callback::phrase("another task", "one more");
+    assert_eq!(setup.send(&another).await, Ok(Disposition::Accepted));
+    assert_eq!(setup.seen.len(), ENDS + 2);
+}

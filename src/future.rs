@@ -25,7 +25,7 @@ use crate::{
         stages::{Granted, Undecided},
     },
     store::DedupStore,
-    util::timer::Alarm,
+    util::{clock, timer::Alarm},
 };
 
 pin_project! {
@@ -55,12 +55,13 @@ pin_project! {
             #[pin]
             body: ReadBody<B>,
             head: SignedHead,
-            began: Instant,
-            alarm: Alarm,
+            // From the first poll on: a future that nobody polls takes no time.
+            began: Option<Instant>,
+            alarm: Option<Alarm>,
             work: Option<Work<D, H, E, P>>,
         },
         /// Nothing is claimed. Every wait in it ends by the deadline.
-        Deciding { run: Undecided<Handled<H, E>> },
+        Deciding { run: Undecided<Handled<H, E>>, now: Option<Instant> },
         /// Outlives the peer and the deadline.
         Handling { run: Granted<Handled<H, E>>, alarm: Alarm },
         Refused { rejection: Rejection },
@@ -83,15 +84,15 @@ impl<B, D, H, E, P: Product> ResponseFuture<B, D, H, E, P> {
         Self { phase }
     }
 
-    pub(crate) fn read(work: Work<D, H, E, P>, head: SignedHead, body: B, began: Instant) -> Self
+    pub(crate) fn read(work: Work<D, H, E, P>, head: SignedHead, body: B) -> Self
     where
         B: Body,
     {
         let phase = Phase::Reading {
             body: ReadBody::new(body, work.line.body_limit),
-            alarm: Alarm::at(began + work.line.body_time),
             head,
-            began,
+            began: None,
+            alarm: None,
             work: Some(work),
         };
         Self { phase }
@@ -117,7 +118,7 @@ where
                     phase.set(next);
                     continue;
                 }
-                PhaseProject::Deciding { run } => match ready!(run.poll(cx)) {
+                PhaseProject::Deciding { run, now } => match ready!(poll_deciding(run, now, cx)) {
                     Err(ended) => ended.reply,
                     Ok(delivery) => {
                         phase.as_mut().grant(delivery);
@@ -131,6 +132,18 @@ where
             phase.set(Phase::Over);
             return Poll::Ready(reply);
         }
+    }
+}
+
+/// (confirm) -> claim
+fn poll_deciding<H: 'static, E: 'static>(
+    run: &mut Undecided<Handled<H, E>>,
+    now: &mut Option<Instant>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Delivery, Handled<H, E>>> {
+    match now.take() {
+        Some(now) => clock::at(now, || run.poll(cx)),
+        None => run.poll(cx),
     }
 }
 
@@ -177,10 +190,17 @@ where
         else {
             return Poll::Pending;
         };
+        // A body that is there at once costs no second look at the clock.
+        let looked = began.is_none().then(clock::look);
+        *began = began.or(looked);
+        let (Some(began), Some(line)) = (*began, work.as_ref().map(|work| &work.line)) else {
+            return Poll::Pending;
+        };
         let read = match body.poll(cx) {
             Poll::Ready(read) => read,
             Poll::Pending => {
-                ready!(alarm.poll(cx));
+                let end = began + line.body_time;
+                ready!(alarm.get_or_insert_with(|| Alarm::at(end)).poll(cx));
                 Err(Rejection::BodyTooSlow)
             }
         };
@@ -192,14 +212,14 @@ where
             Err(why) => return Poll::Ready(Self::refuse(why, || hint::of_reading(why))),
         };
         let credentials = &work.line.gate.credentials;
-        Poll::Ready(match work.line.verifying.verify(head, &body, *began) {
+        Poll::Ready(match work.line.verifying.verify(head, &body, began) {
             Ok(arrival) => {
                 let Work { line, mut caller } = work;
                 if let Some(request) = caller.as_mut().request_mut() {
                     *request.body_mut() = Full::new(body);
                 }
                 let run = line.run(arrival, caller);
-                Self::Deciding { run }
+                Self::Deciding { run, now: looked }
             }
             Err(why) => Self::refuse(why, || hint::of_body(why, &body, credentials, head)),
         })
@@ -208,7 +228,7 @@ where
     /// The claim is held: from here on nothing is dropped.
     fn grant(mut self: Pin<&mut Self>, delivery: Delivery) {
         let over = self.as_mut().project_replace(Self::Over);
-        if let PhaseOwn::Deciding { run } = over {
+        if let PhaseOwn::Deciding { run, .. } = over {
             let alarm = Alarm::at(delivery.deadline());
             let run = run.granted(delivery);
             self.set(Self::Handling { run, alarm });

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
-use tokio::time::Instant;
 use tower::Service;
 
 use crate::{
@@ -71,7 +70,7 @@ where
             line: Arc::clone(&self.line),
             caller: Caller::boxed(self.inner.clone(), request),
         };
-        ResponseFuture::read(work, signed, body, Instant::now())
+        ResponseFuture::read(work, signed, body)
     }
 }
 

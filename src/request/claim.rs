@@ -19,7 +19,7 @@ use crate::{
     product::{Event, Product},
     reply::{Answer, Rejection},
     store::{Claim, DedupStore, Held, Owner, SlotKey},
-    util::timer::by,
+    util::{clock, timer::by},
 };
 
 /// Decides who handles an event.
@@ -175,7 +175,7 @@ impl<D: DedupStore, P: Product> Claiming<D, P> {
         if self.drain.is_ending() {
             return Err(Answer::Refused(Rejection::ShuttingDown));
         }
-        let asked = Instant::now();
+        let asked = clock::now();
         Ok((self.store.claim_once(slot, owner, end).await, asked))
     }
 }

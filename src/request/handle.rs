@@ -36,17 +36,17 @@ pub(crate) struct Handling<D> {
 }
 
 impl<D: DedupStore> Handling<D> {
-    /// Polls the handler. One that is ready at the first poll pays for no timer; the watch over a
-    /// slower one is set up in the same poll that found it pending.
+    /// Polls the handler, and says whether it was ready at the first poll. Such a one pays for no
+    /// timer; the watch over a slower one is set up in the same poll that found it pending.
     pub(crate) async fn drive<H, E>(
         &self,
         delivery: &Delivery,
         asked: Instant,
         mut caller: BoxCaller<H, E>,
-    ) -> Ended<H, E> {
+    ) -> (Ended<H, E>, bool) {
         // The claim may have been on its way when the end came.
         if self.drain.is_ending() {
-            return Ended::Stopped(Rejection::ShuttingDown);
+            return (Ended::Stopped(Rejection::ShuttingDown), true);
         }
         let mut watch = None;
         let ended = poll_fn(|cx| {
@@ -63,7 +63,7 @@ impl<D: DedupStore> Handling<D> {
         });
         let ended = ended.await;
         let _ = caller.as_mut().end();
-        ended
+        (ended, watch.is_none())
     }
 
     /// Renews the lease until the handler has to stop, and says why.

@@ -182,10 +182,12 @@ where
     if let Some(request) = caller.as_mut().request_mut() {
         handle::prepare(request, event, &delivery);
     }
-    let ended = line.handling.drive(&delivery, asked, caller).await;
+    let (ended, at_once) = line.handling.drive(&delivery, asked, caller).await;
     let is_success = ended.is_success();
-    let settling = line.settling.settle(&delivery, leader, permit, is_success);
-    let how = settling.await;
+    let now = at_once.then_some(asked);
+    let settling = &line.settling;
+    let how = settling.settle(&delivery, leader, permit, is_success, now);
+    let how = how.await;
     log::handled(delivery.subject(), how, ended.stopped(), asked);
     let answer = ended.answer(how);
     if let Some((keeping, event)) = kept {

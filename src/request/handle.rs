@@ -14,7 +14,7 @@ use http_body_util::Full;
 use tokio::{task::unconstrained, time::Instant};
 
 use super::{
-    caller::{BoxCaller, Call, HandlerRequest},
+    caller::{Caller, Handler, HandlerRequest},
     heartbeat::Heartbeat,
     log,
 };
@@ -38,12 +38,12 @@ pub(crate) struct Handling<D> {
 impl<D: DedupStore> Handling<D> {
     /// Polls the handler, and says whether it was ready at the first poll. Such a one pays for no
     /// timer; the watch over a slower one is set up in the same poll that found it pending.
-    pub(crate) async fn drive<H, E>(
+    pub(crate) async fn drive<S: Handler>(
         &self,
         delivery: &Delivery,
         asked: Instant,
-        mut caller: BoxCaller<H, E>,
-    ) -> (Ended<H, E>, bool) {
+        mut caller: Pin<&mut Caller<'_, S>>,
+    ) -> (Ended<S::Body, S::Error>, bool) {
         // The claim may have been on its way when the end came.
         if self.drain.is_ending() {
             return (Ended::Stopped(Rejection::ShuttingDown), true);
@@ -62,7 +62,7 @@ impl<D: DedupStore> Handling<D> {
             watch.as_mut().poll(cx).map(Ended::Stopped)
         });
         let ended = ended.await;
-        let _ = caller.as_mut().end();
+        let _ = caller.end();
         (ended, watch.is_none())
     }
 
@@ -95,12 +95,11 @@ impl<D: DedupStore> Handling<D> {
 
 /// Whether the request comes from another layer that handles the same event right now, and would wait
 /// for that one for as long as that one waits for us. No sender can write into extensions.
-pub(crate) fn is_within_itself<V: Event, H, E>(
+pub(crate) fn is_within_itself<V: Event>(
     slots: &Namespace,
     arrival: &Arrival<V>,
-    caller: Pin<&mut (dyn Call<H, E> + Send)>,
+    request: Option<&mut HandlerRequest>,
 ) -> bool {
-    let request = caller.request_mut();
     let outer = request.and_then(|it| it.extensions().get::<Delivery>());
     let is_within = outer.is_some_and(|it| *it.slot() == slots.slot(&arrival.event));
     if is_within {
@@ -111,7 +110,14 @@ pub(crate) fn is_within_itself<V: Event, H, E>(
 
 /// Gives the handler its event. Its request has the exact bytes that arrived, unless the provider's
 /// record replaced what they claim: then nothing of them reaches the handler.
-pub(crate) fn prepare<E: Event>(request: &mut HandlerRequest, event: E, delivery: &Delivery) {
+pub(crate) fn prepare<E: Event>(
+    request: Option<&mut HandlerRequest>,
+    event: E,
+    delivery: &Delivery,
+) {
+    let Some(request) = request else {
+        return;
+    };
     if delivery.via() == Via::Callback && delivery.trust() == Trust::Confirmed {
         let record = Bytes::copy_from_slice(event.body().as_bytes());
         if let Some(length) = request.headers_mut().get_mut(CONTENT_LENGTH) {

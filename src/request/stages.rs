@@ -23,6 +23,13 @@ pub(crate) struct Granted<T: 'static> {
     delivery: Delivery,
 }
 
+/// A run after its first step.
+pub(crate) enum Begun<T: 'static> {
+    Undecided(Undecided<T>),
+    Granted(Granted<T>),
+    Over(T),
+}
+
 /// What the first half came to: a claim, and what goes with it.
 pub(crate) trait Claim {
     fn delivery(&self) -> &Delivery;
@@ -57,7 +64,19 @@ impl<T: 'static> Undecided<T> {
     }
 }
 
-impl<T> Granted<T> {
+impl<T: 'static> Granted<T> {
+    /// A run that was decided before there was a box for it.
+    pub(crate) fn new(
+        handle: impl Future<Output = T> + Send + 'static,
+        delivery: Delivery,
+    ) -> Self {
+        Self {
+            stages: Some(Box::pin(AtOnce { handle })),
+            runtime: None,
+            delivery,
+        }
+    }
+
     /// Not to be polled again after it was ready.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<T> {
         let Some(mut stages) = self.stages.take() else {
@@ -126,5 +145,24 @@ where
             // `Granted` is made of what was granted alone.
             RunProject::Deciding { .. } => Poll::Pending,
         }
+    }
+}
+
+pin_project! {
+    /// The second half alone.
+    struct AtOnce<H> {
+        #[pin]
+        handle: H,
+    }
+}
+
+impl<H: Future<Output = T>, T> Stages<T> for AtOnce<H> {
+    fn poll_decide(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<Delivery, T>> {
+        // It was decided before.
+        Poll::Pending
+    }
+
+    fn poll_handle(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        self.project().handle.poll(cx)
     }
 }

@@ -30,9 +30,9 @@ pub(crate) fn look() -> Instant {
     Instant::now()
 }
 
-/// Runs one step that begins right after `now` was looked up.
-pub(crate) fn at<T>(now: Instant, step: impl FnOnce() -> T) -> T {
-    let _restored = Restored(LOOKED_AT.replace(Some(now)));
+/// Runs one step that begins right after `now` was looked up; without it, the step looks itself.
+pub(crate) fn at<T>(now: Option<Instant>, step: impl FnOnce() -> T) -> T {
+    let _restored = Restored(LOOKED_AT.replace(now));
     step()
 }
 
@@ -63,10 +63,7 @@ impl<F: Future> Future for FirstAt<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        match this.now.take() {
-            Some(now) => at(now, || this.future.poll(cx)),
-            None => this.future.poll(cx),
-        }
+        at(this.now.take(), || this.future.poll(cx))
     }
 }
 
@@ -106,7 +103,8 @@ mod tests {
             .unwrap()
     }
 
-    /// The signature's age is a matter of the wall clock, which is looked at for itself.
+    /// The signature's age is a matter of the wall clock, which is looked at for itself. How long it
+    /// took is asked for the log alone.
     #[test]
     fn a_request_that_waits_for_nothing_costs_one_look_at_the_clock() {
         let key = SigningKey::new("test-webhook-hmac-key").unwrap();
@@ -123,6 +121,14 @@ mod tests {
         assert_eq!(looks(request(&key)), 1, "accepted");
         assert_eq!(looks(request(&key)), 1, "duplicate");
         assert_eq!(looks(Request::post("/").body(Full::default()).unwrap()), 0);
+        #[cfg(feature = "tracing")]
+        {
+            let listener = tracing_subscriber::fmt()
+                .with_writer(std::io::sink)
+                .finish();
+            let heard = tracing::subscriber::with_default(listener, || looks(request(&key)));
+            assert_eq!(heard, 2, "with a listener");
+        }
     }
 
     #[test]
@@ -144,7 +150,7 @@ mod tests {
         let mut context = Context::from_waker(Waker::noop());
         assert!(future.as_mut().poll(&mut context).is_pending());
         assert!(matches!(future.as_mut().poll(&mut context), Poll::Ready(at) if at < then));
-        assert!(std::panic::catch_unwind(|| at(then, || panic!("a hook"))).is_err());
+        assert!(std::panic::catch_unwind(|| at(Some(then), || panic!("a hook"))).is_err());
         assert!(now() < then);
     }
 }

@@ -92,6 +92,8 @@ impl Default for MemoryStore {
 impl DedupStore for MemoryStore {
     type Error = StoreFull;
 
+    const ANSWERS_AT_ONCE: bool = true;
+
     async fn peek(&self, slot: &SlotKey) -> Result<Option<Record>, StoreFull> {
         let now = self.now();
         let peek = |shard: &mut Shard, hash| shard.peek(hash, slot, now);

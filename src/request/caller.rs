@@ -130,12 +130,11 @@ impl<'a, S: Handler> Caller<'a, S> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Called<S::Response, S::Error>> {
-        let answer = match catch("handler", || self.as_mut().step(cx)) {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(answer)) => Ok(answer),
-            Err(panicked) => Err(panicked),
-        };
-        Poll::Ready(self.end().and(answer))
+        match catch("handler", || self.as_mut().step(cx)) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(answer)) => Poll::Ready(self.end().map(|()| answer)),
+            Err(panicked) => Poll::Ready(self.end().and(Err(panicked))),
+        }
     }
 
     fn step(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<S::Response, S::Error>> {

@@ -4,7 +4,7 @@
 use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
-    task::Poll,
+    task::{Poll, ready},
     time::Duration,
 };
 
@@ -49,21 +49,22 @@ impl<D: DedupStore> Handling<D> {
             return (Ended::Stopped(Rejection::ShuttingDown), true);
         }
         let mut watch = None;
-        let ended = poll_fn(|cx| {
+        poll_fn(|cx| {
             if let Poll::Ready(answer) = caller.as_mut().poll(cx) {
-                return Poll::Ready(match answer {
+                let ended = match answer {
                     Ok(answer) => Ended::Answered(answer),
                     Err(Panicked) => Ended::Stopped(Rejection::Panicked),
-                });
+                };
+                return Poll::Ready((ended, watch.is_none()));
             }
             // A handler that takes all of its task's budget must leave the watch some.
             let watch =
                 watch.get_or_insert_with(|| Box::pin(unconstrained(self.watch(delivery, asked))));
-            watch.as_mut().poll(cx).map(Ended::Stopped)
-        });
-        let ended = ended.await;
-        let _ = caller.end();
-        (ended, watch.is_none())
+            let why = ready!(watch.as_mut().poll(cx));
+            let _ = caller.as_mut().end();
+            Poll::Ready((Ended::Stopped(why), false))
+        })
+        .await
     }
 
     /// Renews the lease until the handler has to stop, and says why.

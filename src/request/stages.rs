@@ -82,12 +82,12 @@ impl<T: 'static> Granted<T> {
         let Some(mut stages) = self.stages.take() else {
             return Poll::Pending;
         };
-        let polled = stages.as_mut().poll_handle(cx);
-        if polled.is_pending() {
-            self.stages = Some(stages);
-            self.runtime = self.runtime.take().or_else(|| Handle::try_current().ok());
+        if let Poll::Ready(ended) = stages.as_mut().poll_handle(cx) {
+            return Poll::Ready(ended);
         }
-        polled
+        self.stages = Some(stages);
+        self.runtime = self.runtime.take().or_else(|| Handle::try_current().ok());
+        Poll::Pending
     }
 
     pub(crate) fn delivery(&self) -> &Delivery {

@@ -6,6 +6,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
+use bytes::Bytes;
 use http::Response;
 use http_body::Body;
 use http_body_util::Full;
@@ -13,19 +14,19 @@ use pin_project_lite::pin_project;
 use tokio::time::Instant;
 
 use crate::{
-    delivery::Delivery,
+    delivery::{Arrival, Delivery},
     product::{DefaultProduct, Product},
     reply::{self, Answer, Rejection, ResponseBody},
     request::{
         Handled, Line,
         body::ReadBody,
-        caller::BoxCaller,
+        caller::{Callee, Handler},
         gate::SignedHead,
         hint, log,
-        stages::{Granted, Undecided},
+        stages::{Begun, Granted, Undecided},
     },
     store::DedupStore,
-    util::timer::Alarm,
+    util::{clock, timer::Alarm},
 };
 
 pin_project! {
@@ -40,24 +41,27 @@ pin_project! {
     /// # Panics
     ///
     /// When it has to wait outside of a Tokio runtime with its timer enabled.
-    pub struct ResponseFuture<B, D, H: 'static, E: 'static, P: Product = DefaultProduct> {
+    pub struct ResponseFuture<S, B, D, H: 'static, E: 'static, P: Product = DefaultProduct> {
         #[pin]
-        phase: Phase<B, D, H, E, P>,
+        phase: Phase<S, B, D, H, E, P>,
     }
 }
 
 pin_project! {
     #[project = PhaseProject]
     #[project_replace = PhaseOwn]
-    enum Phase<B, D, H: 'static, E: 'static, P: Product> {
+    enum Phase<S, B, D, H: 'static, E: 'static, P: Product> {
         /// Nothing is claimed, and nothing is boxed.
         Reading {
             #[pin]
             body: ReadBody<B>,
             head: SignedHead,
-            began: Instant,
-            alarm: Alarm,
-            work: Option<Work<D, H, E, P>>,
+            // From the first poll on: a future that nobody polls takes no time.
+            began: Option<Instant>,
+            alarm: Option<Alarm>,
+            // `None` once it was passed on.
+            line: Option<Arc<Line<D, P>>>,
+            callee: Callee<S>,
         },
         /// Nothing is claimed. Every wait in it ends by the deadline.
         Deciding { run: Undecided<Handled<H, E>> },
@@ -68,13 +72,7 @@ pin_project! {
     }
 }
 
-/// What the rest of the way needs.
-pub(crate) struct Work<D, H, E, P: Product> {
-    pub(crate) line: Arc<Line<D, P>>,
-    pub(crate) caller: BoxCaller<H, E>,
-}
-
-impl<B, D, H, E, P: Product> ResponseFuture<B, D, H, E, P> {
+impl<S, B, D, H, E, P: Product> ResponseFuture<S, B, D, H, E, P> {
     pub(crate) fn refuse(
         rejection: Rejection,
         hint: impl FnOnce() -> Option<&'static str>,
@@ -83,40 +81,48 @@ impl<B, D, H, E, P: Product> ResponseFuture<B, D, H, E, P> {
         Self { phase }
     }
 
-    pub(crate) fn read(work: Work<D, H, E, P>, head: SignedHead, body: B, began: Instant) -> Self
+    pub(crate) fn read(line: Arc<Line<D, P>>, callee: Callee<S>, head: SignedHead, body: B) -> Self
     where
         B: Body,
     {
         let phase = Phase::Reading {
-            body: ReadBody::new(body, work.line.body_limit),
-            alarm: Alarm::at(began + work.line.body_time),
+            body: ReadBody::new(body, line.body_limit),
             head,
-            began,
-            work: Some(work),
+            began: None,
+            alarm: None,
+            line: Some(line),
+            callee,
         };
         Self { phase }
     }
 }
 
-impl<B, D, H, E, P> Future for ResponseFuture<B, D, H, E, P>
+impl<S, B, D, H, P> Future for ResponseFuture<S, B, D, H, S::Error, P>
 where
+    S: Handler<Body = H>,
     B: Body,
     D: DedupStore,
     H: Send + 'static,
-    E: Send + 'static,
     P: Product,
 {
-    type Output = Result<Response<ResponseBody<H>>, E>;
+    type Output = Result<Response<ResponseBody<H>>, S::Error>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut phase = self.project().phase;
         loop {
             let reply = match phase.as_mut().project() {
-                PhaseProject::Reading { .. } => {
-                    let next = ready!(phase.as_mut().poll_reading(cx));
-                    phase.set(next);
-                    continue;
-                }
+                PhaseProject::Reading { .. } => match ready!(phase.as_mut().poll_reading(cx)) {
+                    Err(why) => Ok(reply::refused(why)),
+                    Ok(Begun::Over(ended)) => ended.reply,
+                    Ok(Begun::Undecided(run)) => {
+                        phase.set(Phase::Deciding { run });
+                        continue;
+                    }
+                    Ok(Begun::Granted(run)) => {
+                        phase.set(Phase::handling(run));
+                        continue;
+                    }
+                },
                 PhaseProject::Deciding { run } => match ready!(run.poll(cx)) {
                     Err(ended) => ended.reply,
                     Ok(delivery) => {
@@ -150,73 +156,101 @@ fn poll_handling<H, E>(
     Poll::Ready(Ok(reply::refused(rejection)))
 }
 
-impl<B, D, H, E, P: Product> Phase<B, D, H, E, P> {
+impl<S, B, D, H, E, P: Product> Phase<S, B, D, H, E, P> {
     fn refuse(rejection: Rejection, hint: impl FnOnce() -> Option<&'static str>) -> Self {
         log::refused(rejection, hint);
         Self::Refused { rejection }
     }
-}
 
-impl<B, D, H, E, P> Phase<B, D, H, E, P>
-where
-    B: Body,
-    D: DedupStore,
-    H: Send + 'static,
-    E: Send + 'static,
-    P: Product,
-{
-    /// body -> event -> signature
-    fn poll_reading(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self> {
-        let PhaseProject::Reading {
-            body,
-            head,
-            began,
-            alarm,
-            work,
-        } = self.project()
-        else {
-            return Poll::Pending;
-        };
-        let read = match body.poll(cx) {
-            Poll::Ready(read) => read,
-            Poll::Pending => {
-                ready!(alarm.poll(cx));
-                Err(Rejection::BodyTooSlow)
-            }
-        };
-        let Some(work) = work.take() else {
-            return Poll::Pending;
-        };
-        let body = match read {
-            Ok(body) => body,
-            Err(why) => return Poll::Ready(Self::refuse(why, || hint::of_reading(why))),
-        };
-        let credentials = &work.line.gate.credentials;
-        Poll::Ready(match work.line.verifying.verify(head, &body, *began) {
-            Ok(arrival) => {
-                let Work { line, mut caller } = work;
-                if let Some(request) = caller.as_mut().request_mut() {
-                    *request.body_mut() = Full::new(body);
-                }
-                let run = line.run(arrival, caller);
-                Self::Deciding { run }
-            }
-            Err(why) => Self::refuse(why, || hint::of_body(why, &body, credentials, head)),
-        })
+    fn handling(run: Granted<Handled<H, E>>) -> Self {
+        let alarm = Alarm::at(run.delivery().deadline());
+        Self::Handling { run, alarm }
     }
 
     /// The claim is held: from here on nothing is dropped.
     fn grant(mut self: Pin<&mut Self>, delivery: Delivery) {
         let over = self.as_mut().project_replace(Self::Over);
         if let PhaseOwn::Deciding { run } = over {
-            let alarm = Alarm::at(delivery.deadline());
-            let run = run.granted(delivery);
-            self.set(Self::Handling { run, alarm });
+            self.set(Self::handling(run.granted(delivery)));
         }
     }
 }
 
-impl<B, D, H, E, P: Product> fmt::Debug for ResponseFuture<B, D, H, E, P> {
+/// How a request goes on whose body was read and verified.
+type Read<H, E> = Result<Begun<Handled<H, E>>, Rejection>;
+
+impl<S, B, D, P> Phase<S, B, D, S::Body, S::Error, P>
+where
+    S: Handler,
+    B: Body,
+    D: DedupStore,
+    P: Product,
+{
+    /// body -> event -> signature
+    fn poll_reading(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Read<S::Body, S::Error>> {
+        let PhaseProject::Reading {
+            body,
+            head,
+            began,
+            alarm,
+            line,
+            callee,
+        } = self.project()
+        else {
+            return Poll::Pending;
+        };
+        // A body that is there at once costs no second look at the clock.
+        let looked = began.is_none().then(clock::look);
+        *began = began.or(looked);
+        let (Some(began), Some(steps)) = (*began, line.as_ref()) else {
+            return Poll::Pending;
+        };
+        let read = ready!(poll_body(body, alarm, began + steps.body_time, cx));
+        let arrival = verify(steps, head, &read, began)?;
+        let (Some(line), Some(request)) = (line.take(), callee.request()) else {
+            return Poll::Pending;
+        };
+        *request.body_mut() = Full::new(read.unwrap_or_default());
+        Poll::Ready(Ok(line.run(arrival, callee, looked, cx)))
+    }
+}
+
+/// The whole body, or why there is none.
+fn poll_body<B: Body>(
+    body: Pin<&mut ReadBody<B>>,
+    alarm: &mut Option<Alarm>,
+    end: Instant,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Bytes, Rejection>> {
+    match body.poll(cx) {
+        Poll::Ready(read) => Poll::Ready(read),
+        Poll::Pending => {
+            let alarm = alarm.get_or_insert_with(|| Alarm::at(end));
+            alarm.poll(cx).map(|()| Err(Rejection::BodyTooSlow))
+        }
+    }
+}
+
+/// event -> signature
+fn verify<D, P: Product>(
+    line: &Line<D, P>,
+    head: &SignedHead,
+    read: &Result<Bytes, Rejection>,
+    began: Instant,
+) -> Result<Arrival<P::Event>, Rejection> {
+    let verified = match read {
+        Ok(body) => line.verifying.verify(head, body, began),
+        Err(why) => Err(*why),
+    };
+    verified.inspect_err(|why| {
+        log::refused(*why, || match read {
+            Ok(body) => hint::of_body(*why, body, &line.gate.credentials, head),
+            Err(_) => hint::of_reading(*why),
+        });
+    })
+}
+
+impl<S, B, D, H, E, P: Product> fmt::Debug for ResponseFuture<S, B, D, H, E, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }

@@ -7,16 +7,15 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use http_body_util::Full;
-use tokio::time::Instant;
 use tower::Service;
 
 use crate::{
-    future::{ResponseFuture, Work},
+    future::ResponseFuture,
     product::{DefaultProduct, Product},
     reply::{Answer, Rejection, ResponseBody},
     request::{
         Line,
-        caller::{Caller, polled},
+        caller::{Callee, polled},
         hint,
     },
     store::DedupStore,
@@ -47,7 +46,7 @@ where
 {
     type Response = Response<ResponseBody<H>>;
     type Error = S::Error;
-    type Future = ResponseFuture<B, D, H, S::Error, P>;
+    type Future = ResponseFuture<S, B, D, H, S::Error, P>;
 
     /// Always ready: most requests need no handler, so only the one that holds the claim makes a
     /// clone of the inner service ready.
@@ -67,11 +66,8 @@ where
         };
         let (head, body) = request.into_parts();
         let request = Request::from_parts(head, Full::default());
-        let work = Work {
-            line: Arc::clone(&self.line),
-            caller: Caller::boxed(self.inner.clone(), request),
-        };
-        ResponseFuture::read(work, signed, body, Instant::now())
+        let callee = Callee::new(self.inner.clone(), request);
+        ResponseFuture::read(Arc::clone(&self.line), callee, signed, body)
     }
 }
 
@@ -95,7 +91,7 @@ where
 {
     /// Takes a record that a poll found to the handler; see [`Line::hand_over`].
     pub(crate) async fn hand_over(self, record: P::Event) -> Answer {
-        let caller = Caller::boxed(self.inner, polled(&record));
-        self.line.hand_over(record, caller).await
+        let callee = Callee::new(self.inner, polled(&record));
+        self.line.hand_over(record, callee).await
     }
 }

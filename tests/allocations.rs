@@ -1,4 +1,5 @@
-//! What a request costs in allocations: counts, because they do not depend on the machine.
+//! What a request costs in allocations and in questions to the store: counts, because they do not
+//! depend on the machine.
 
 use std::{
     convert::Infallible,
@@ -8,21 +9,28 @@ use std::{
 };
 
 use bytes::Bytes;
-use harness::{Callback, key};
+use harness::{
+    Callback,
+    counting::{Counting, Operations},
+    key,
+};
 use http::{Request, Response};
 use http_body_util::Full;
-use suno_callback::{MemoryStore, SunoCallbackLayer, SunoCallbackService};
+use suno_callback::{DedupStore, MemoryStore, SunoCallbackLayer, SunoCallbackService};
 use tower::{Layer, Service, util::service_fn};
 
 type Handler = tower::util::ServiceFn<
     fn(Request<Full<Bytes>>) -> std::future::Ready<Result<Response<Full<Bytes>>, Infallible>>,
 >;
 
-fn service() -> SunoCallbackService<Handler, MemoryStore> {
-    let layer = SunoCallbackLayer::new(key(), MemoryStore::default());
-    let mut service = layer.layer(service_fn(
+fn over<D: DedupStore>(store: D) -> SunoCallbackService<Handler, D> {
+    SunoCallbackLayer::new(key(), store).layer(service_fn(
         (|_| std::future::ready(Ok(Response::new(Full::default())))) as fn(_) -> _,
-    ));
+    ))
+}
+
+fn service() -> SunoCallbackService<Handler, MemoryStore> {
+    let mut service = over(MemoryStore::default());
     // The maps have grown.
     for number in 0..512 {
         call(
@@ -34,7 +42,10 @@ fn service() -> SunoCallbackService<Handler, MemoryStore> {
 }
 
 /// Nothing here waits, so one poll is the whole of it.
-fn call(service: &mut SunoCallbackService<Handler, MemoryStore>, request: Request<Full<Bytes>>) {
+fn call<D: DedupStore>(
+    service: &mut SunoCallbackService<Handler, D>,
+    request: Request<Full<Bytes>>,
+) {
     let mut context = Context::from_waker(Waker::noop());
     match pin!(service.call(request)).poll(&mut context) {
         Poll::Ready(Ok(_)) => {}
@@ -58,8 +69,8 @@ fn allocations(
 fn an_accepted_event_and_its_duplicate_cost_a_fixed_number_of_allocations() {
     let mut service = service();
     let fresh = |number| Callback::success(&format!("task-{number}"), "voice").request();
-    assert_eq!(allocations(&mut service, fresh), 12);
-    assert_eq!(allocations(&mut service, fresh), 9, "duplicates");
+    assert_eq!(allocations(&mut service, fresh), 11);
+    assert_eq!(allocations(&mut service, fresh), 7, "duplicates");
 }
 
 #[test]
@@ -80,6 +91,26 @@ fn a_refusal_from_the_head_allocates_for_its_reply_alone() {
     assert_eq!(allocations(&mut service, stale), 5);
     assert_eq!(allocations(&mut service, malformed), 5);
     assert_eq!(allocations(&mut service, oversized), 5);
+}
+
+#[test]
+fn an_accepted_event_asks_the_store_twice_and_its_duplicate_once() {
+    let store = Counting::new(MemoryStore::default());
+    let counts = store.counts();
+    let mut service = over(store);
+    let mut asked = |callback: Callback| {
+        call(&mut service, callback.request());
+        counts.now()
+    };
+    let all = |claims, commits| Operations {
+        claims,
+        commits,
+        ..Operations::default()
+    };
+    let callback = || Callback::success("task", "voice");
+    assert_eq!(asked(callback()), all(1, 1));
+    assert_eq!(asked(callback()), all(2, 1), "duplicate");
+    assert_eq!(asked(callback().signed_at(1)), all(2, 1), "stale");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use crate::{
     product::{Event, Product},
 };
 
-/// A genuine event that nobody holds. Owned, not shared: the step that changes it takes it.
+/// A genuine event that nobody holds. Owned, not shared: the step that decides may change it.
 pub(crate) struct Arrival<E> {
     pub(crate) event: E,
     pub(crate) origin: Origin,
@@ -17,16 +17,9 @@ pub(crate) struct Arrival<E> {
 
 impl<E: Event> Arrival<E> {
     /// What the provider says, in the place of what arrived: nobody sees that any more.
-    pub(crate) fn confirmed(self, truth: E) -> Self {
-        let origin = Origin {
-            trust: Trust::Confirmed,
-            ..self.origin
-        };
-        Self {
-            event: truth,
-            origin,
-            ..self
-        }
+    pub(crate) fn confirm(&mut self, truth: E) {
+        self.event = truth;
+        self.origin.trust = Trust::Confirmed;
     }
 
     pub(crate) fn is_success(&self) -> bool {

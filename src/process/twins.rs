@@ -152,6 +152,10 @@ pub(crate) struct Leader {
 }
 
 impl Leader {
+    pub(crate) fn slot(&self) -> &SlotKey {
+        &self.slot
+    }
+
     /// The store has the record: twins are classified by it.
     pub(crate) fn done(mut self, record: Record) {
         self.twins.leave(&self.slot, SlotEnd::Done(record), None);

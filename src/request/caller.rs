@@ -28,120 +28,141 @@ pub(crate) fn polled<E: Event>(record: &E) -> HandlerRequest {
     request
 }
 
-/// The inner service with its request, in a box from the start: what is large is moved once.
-pub(crate) type BoxCaller<H, E> = Pin<Box<dyn Call<H, E> + Send>>;
-
-/// A call that never panics, neither when polled nor when what it holds is dropped.
-pub(crate) trait Call<H, E> {
-    /// The request, for as long as the service was not called.
-    fn request_mut(self: Pin<&mut Self>) -> Option<&mut HandlerRequest>;
-
-    /// The same service with another request; `None` once the service was called.
-    fn again(self: Pin<&mut Self>, request: HandlerRequest) -> Option<BoxCaller<H, E>>;
-
-    /// The inner service's answer. Not to be polled again after it.
-    fn poll(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Result<Response<H>, E>, Panicked>>;
-
-    /// Drops the service or its future.
-    fn end(self: Pin<&mut Self>) -> Result<(), Panicked>;
+/// What the layer is put around.
+pub(crate) trait Handler:
+    Service<
+        HandlerRequest,
+        Response = Response<Self::Body>,
+        Error: Send + 'static,
+        Future: Send + 'static,
+    > + Clone
+    + Send
+    + 'static
+{
+    type Body: Send + 'static;
 }
 
-pin_project! {
-    pub(crate) struct Caller<S>
-    where
-        S: Service<HandlerRequest>,
-    {
-        #[pin]
-        stage: Stage<S, S::Future>,
+impl<S, H> Handler for S
+where
+    S: Service<HandlerRequest, Response = Response<H>> + Clone + Send + 'static,
+    S::Error: Send + 'static,
+    S::Future: Send + 'static,
+    H: Send + 'static,
+{
+    type Body = H;
+}
+
+/// A handler and what it will be called with. Most requests need none, so nothing is made of it
+/// before the claim is granted.
+pub(crate) struct Callee<S> {
+    handler: Unused<S>,
+    request: Option<HandlerRequest>,
+}
+
+impl<S> Callee<S> {
+    pub(crate) fn new(handler: S, request: HandlerRequest) -> Self {
+        Self {
+            handler: Unused(Some(handler)),
+            request: Some(request),
+        }
     }
 
-    // Also where nobody ends it: a duplicate, or a request that is refused, drops a service unused.
-    impl<S> PinnedDrop for Caller<S>
-    where
-        S: Service<HandlerRequest>,
-    {
-        fn drop(this: Pin<&mut Self>) {
-            let _ = this.finish();
+    /// Takes it to where it will be called from: what is large is moved once.
+    pub(crate) fn take(&mut self) -> Self {
+        Self {
+            handler: Unused(self.handler.0.take()),
+            request: self.request.take(),
+        }
+    }
+
+    /// The request, for as long as the handler was not called.
+    pub(crate) fn request(&mut self) -> Option<&mut HandlerRequest> {
+        self.request.as_mut()
+    }
+}
+
+impl<S: Clone> Callee<S> {
+    /// The same handler with another request.
+    pub(crate) fn again(&self, request: HandlerRequest) -> Option<Self> {
+        let handler = catch("clone of the handler", || self.handler.0.clone());
+        Some(Self::new(handler.ok()??, request))
+    }
+}
+
+/// A handler whose drop may panic: for a duplicate, or a request that is refused, it is not called.
+struct Unused<S>(Option<S>);
+
+impl<S> Drop for Unused<S> {
+    fn drop(&mut self) {
+        if let Some(handler) = self.0.take() {
+            let _ = catch("drop of the handler", || drop(handler));
         }
     }
 }
 
 pin_project! {
-    #[project = StageProject]
-    enum Stage<S, F> {
-        Waiting { inner: S, request: Option<HandlerRequest> },
-        Calling { #[pin] response: F },
-        Over,
+    /// A call that never panics, neither when polled nor when what it holds is dropped.
+    pub(crate) struct Caller<'a, S: Service<HandlerRequest>> {
+        callee: &'a mut Callee<S>,
+        #[pin]
+        response: Option<S::Future>,
+    }
+
+    // Also where nobody ends it.
+    impl<S: Service<HandlerRequest>> PinnedDrop for Caller<'_, S> {
+        fn drop(this: Pin<&mut Self>) {
+            let _ = this.end();
+        }
     }
 }
 
-impl<S: Service<HandlerRequest>> Caller<S> {
-    pub(crate) fn boxed(inner: S, request: HandlerRequest) -> Pin<Box<Self>> {
-        let request = Some(request);
-        let stage = Stage::Waiting { inner, request };
-        Box::pin(Self { stage })
+/// What a handler answered, unless it panicked.
+pub(crate) type Called<R, E> = Result<Result<R, E>, Panicked>;
+
+impl<'a, S: Handler> Caller<'a, S> {
+    pub(crate) fn new(callee: &'a mut Callee<S>) -> Self {
+        let response = None;
+        Self { callee, response }
     }
 
-    /// Drops the service or its future, once.
-    fn finish(self: Pin<&mut Self>) -> Result<(), Panicked> {
-        let mut stage = self.project().stage;
-        catch("drop of the handler", || stage.set(Stage::Over))
+    /// The inner service's answer. Not to be polled again after it.
+    pub(crate) fn poll(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Called<S::Response, S::Error>> {
+        match catch("handler", || self.as_mut().step(cx)) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(answer)) => Poll::Ready(self.end().map(|()| answer)),
+            Err(panicked) => Poll::Ready(self.end().and(Err(panicked))),
+        }
     }
 
     fn step(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<S::Response, S::Error>> {
-        let mut stage = self.project().stage;
-        loop {
-            let response = match stage.as_mut().project() {
-                StageProject::Calling { response } => return response.poll(cx),
-                StageProject::Over => return Poll::Pending,
-                StageProject::Waiting { inner, request } => {
-                    ready!(inner.poll_ready(cx))?;
-                    request.take().map(|request| inner.call(request))
-                }
+        let mut this = self.project();
+        if this.response.is_none() {
+            let Some(handler) = &mut this.callee.handler.0 else {
+                return Poll::Pending;
             };
-            stage.set(response.map_or(Stage::Over, |response| Stage::Calling { response }));
+            ready!(handler.poll_ready(cx))?;
+            let request = this.callee.request.take();
+            this.response
+                .set(request.map(|request| handler.call(request)));
+            this.callee.handler.0 = None;
+        }
+        match this.response.as_pin_mut() {
+            Some(response) => response.poll(cx),
+            None => Poll::Pending,
         }
     }
 }
 
-impl<S, H> Call<H, S::Error> for Caller<S>
-where
-    S: Service<HandlerRequest, Response = Response<H>> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-{
-    fn again(self: Pin<&mut Self>, request: HandlerRequest) -> Option<BoxCaller<H, S::Error>> {
-        match self.project().stage.project() {
-            StageProject::Waiting { inner, .. } => {
-                let inner = catch("clone of the handler", || inner.clone()).ok()?;
-                Some(Caller::boxed(inner, request))
-            }
-            StageProject::Calling { .. } | StageProject::Over => None,
-        }
-    }
-
-    fn request_mut(self: Pin<&mut Self>) -> Option<&mut HandlerRequest> {
-        match self.project().stage.project() {
-            StageProject::Waiting { request, .. } => request.as_mut(),
-            StageProject::Calling { .. } | StageProject::Over => None,
-        }
-    }
-
-    fn poll(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Result<Response<H>, S::Error>, Panicked>> {
-        let answer = match catch("handler", || self.as_mut().step(cx)) {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(answer)) => Ok(answer),
-            Err(panicked) => Err(panicked),
-        };
-        Poll::Ready(self.finish().and(answer))
-    }
-
-    fn end(self: Pin<&mut Self>) -> Result<(), Panicked> {
-        self.finish()
+impl<S: Service<HandlerRequest>> Caller<'_, S> {
+    /// Drops the handler and its future, once.
+    pub(crate) fn end(self: Pin<&mut Self>) -> Result<(), Panicked> {
+        let mut this = self.project();
+        let handler = this.callee.handler.0.take();
+        let unused = catch("drop of the handler", || drop(handler));
+        let ended = catch("drop of the handler", || this.response.set(None));
+        unused.and(ended)
     }
 }

@@ -4,11 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{classify::Classify, confirm::Answered};
+use super::classify::Classify;
 #[cfg(feature = "postgres")]
 use crate::delivery::postgres::Ledger;
 use crate::{
-    delivery::{Arrival, Delivery, Granted, Namespace, Trust},
+    delivery::{Arrival, Granted, Namespace, Trust},
     process::{
         drain::Drain,
         patient::PatientStore,
@@ -18,7 +18,7 @@ use crate::{
     product::{Event, Product},
     reply::{Answer, Rejection},
     store::{Claim, DedupStore, Held, Owner, SlotKey},
-    util::timer::by,
+    util::{clock, timer::by},
 };
 
 /// Decides who handles an event.
@@ -38,10 +38,9 @@ pub(crate) struct Claiming<D, P: Product> {
     pub(crate) ledger: Option<Ledger>,
 }
 
-/// An event that is ours until it is settled.
-pub(crate) struct Claimed<E> {
-    pub(crate) event: E,
-    pub(crate) delivery: Delivery,
+/// That an event is ours until it is settled.
+pub(crate) struct Claimed {
+    pub(crate) held: Held,
     pub(crate) leader: Leader,
     /// When the claim was asked for, from which its lease counts.
     pub(crate) asked: Instant,
@@ -53,35 +52,16 @@ pub(super) type Decided = (Claim, Instant);
 impl<D: DedupStore, P: Product> Claiming<D, P> {
     /// Claims an event. Nothing is held before it is granted, so dropping the future costs at most
     /// one lease: that of a claim whose answer was under way.
-    pub(crate) async fn claim(
-        &self,
-        arrival: Arrival<P::Event>,
-    ) -> Result<Claimed<P::Event>, Answered<P::Event>> {
+    pub(crate) async fn claim(&self, arrival: &Arrival<P::Event>) -> Result<Claimed, Answer> {
         let slot = self.slots.slot(&arrival.event);
-        match self.decide(&arrival, slot).await {
-            Ok((leader, held, asked)) => {
-                let granted = self.grant(&arrival, slot, held, asked);
-                let (event, delivery) = Delivery::new(arrival, granted);
-                Ok(Claimed {
-                    event,
-                    delivery,
-                    leader,
-                    asked,
-                })
-            }
-            Err(answer) => Err((arrival, answer)),
-        }
-    }
-
-    async fn decide(
-        &self,
-        arrival: &Arrival<P::Event>,
-        slot: SlotKey,
-    ) -> Result<(Leader, Held, Instant), Answer> {
         self.admit(arrival, &slot)?;
         let leader = self.lead(arrival, slot).await?;
         match self.ask(arrival.deadline, &slot).await? {
-            (Claim::Granted(held), asked) => Ok((leader, held, asked)),
+            (Claim::Granted(held), asked) => Ok(Claimed {
+                held,
+                leader,
+                asked,
+            }),
             (Claim::Done(record), _) => {
                 leader.done(record);
                 Err(self.classify.answer_from(arrival, &record))
@@ -112,22 +92,17 @@ impl<D: DedupStore, P: Product> Claiming<D, P> {
         }
     }
 
-    fn grant(
-        &self,
-        arrival: &Arrival<P::Event>,
-        slot: SlotKey,
-        held: Held,
-        asked: Instant,
-    ) -> Granted {
+    /// What goes with a claim.
+    pub(super) fn grant(&self, arrival: &Arrival<P::Event>, claimed: &Claimed) -> Granted {
         Granted {
-            slot,
-            held,
+            slot: *claimed.leader.slot(),
+            held: claimed.held,
             record: arrival.receipt().to_record(),
             retain: match arrival.event.is_final() {
                 true => self.retain_final,
                 false => self.retain_progress,
             },
-            leased_until: asked + self.store.times.lease,
+            leased_until: claimed.asked + self.store.times.lease,
             #[cfg(feature = "postgres")]
             ledger: self.ledger.clone(),
         }
@@ -179,7 +154,7 @@ impl<D: DedupStore, P: Product> Claiming<D, P> {
         if self.drain.is_ending() {
             return Err(Answer::Refused(Rejection::ShuttingDown));
         }
-        let asked = Instant::now();
+        let asked = clock::now();
         Ok((self.store.claim_once(slot, owner, end).await, asked))
     }
 }

@@ -41,31 +41,18 @@ pub(crate) struct Confirming<D, P: Product> {
     pub(crate) drain: Drain,
 }
 
-/// What came to the end of a step with an answer, and what it answers.
-pub(crate) type Answered<E> = (Arrival<E>, Answer);
-
 impl<D: DedupStore, P: Product> Confirming<D, P> {
     /// What is true replaces what arrived.
-    pub(crate) async fn confirm(
-        &self,
-        arrival: Arrival<P::Event>,
-    ) -> Result<Arrival<P::Event>, Answered<P::Event>> {
+    pub(crate) async fn confirm(&self, arrival: &mut Arrival<P::Event>) -> Result<(), Answer> {
         let confirmer = self.confirmer.as_deref();
-        let confirmer = confirmer.filter(|_| wants_confirmation(&arrival));
+        let confirmer = confirmer.filter(|_| wants_confirmation(arrival));
         if arrival.is_success() && confirmer.is_none() {
-            return Ok(arrival);
+            return Ok(());
         }
-        let success = match self.peek(&arrival).await {
-            Ok(success) => success,
-            Err(answer) => return Err((arrival, answer)),
-        };
-        match (success, confirmer) {
-            (None, None) => Ok(arrival),
+        match (self.peek(arrival).await?, confirmer) {
+            (None, None) => Ok(()),
             (None, Some(confirmer)) => Box::pin(self.ask(confirmer, arrival)).await,
-            (Some(record), None) => {
-                let answer = self.classify.after_success(&arrival, &record);
-                Err((arrival, answer))
-            }
+            (Some(record), None) => Err(self.classify.after_success(arrival, &record)),
             (Some(record), Some(confirmer)) => {
                 Err(Box::pin(self.resolve(confirmer, arrival, &record)).await)
             }
@@ -85,26 +72,19 @@ impl<D: DedupStore, P: Product> Confirming<D, P> {
     async fn ask(
         &self,
         confirmer: &Confirmer<P>,
-        arrival: Arrival<P::Event>,
-    ) -> Result<Arrival<P::Event>, Answered<P::Event>> {
-        let arrival = match self.confirmed(confirmer, &arrival).await {
-            Ok(truth) => arrival.confirmed(truth),
-            Err(why) => match self.unconfirmed(&arrival, why) {
-                Ok(()) => arrival,
-                Err(answer) => return Err((arrival, answer)),
-            },
-        };
+        arrival: &mut Arrival<P::Event>,
+    ) -> Result<(), Answer> {
+        match self.confirmed(confirmer, arrival).await {
+            Ok(truth) => arrival.confirm(truth),
+            Err(why) => self.unconfirmed(arrival, why)?,
+        }
         if arrival.is_success() {
-            return Ok(arrival);
+            return Ok(());
         }
         // The question took its time, and a success may have been handled meanwhile.
-        match self.peek(&arrival).await {
-            Ok(None) => Ok(arrival),
-            Ok(Some(record)) => {
-                let answer = self.classify.after_success(&arrival, &record);
-                Err((arrival, answer))
-            }
-            Err(answer) => Err((arrival, answer)),
+        match self.peek(arrival).await? {
+            None => Ok(()),
+            Some(record) => Err(self.classify.after_success(arrival, &record)),
         }
     }
 
@@ -129,31 +109,27 @@ impl<D: DedupStore, P: Product> Confirming<D, P> {
     async fn resolve(
         &self,
         confirmer: &Confirmer<P>,
-        arrival: Arrival<P::Event>,
+        arrival: &mut Arrival<P::Event>,
         record: &Record,
-    ) -> Answered<P::Event> {
+    ) -> Answer {
         let receipt = arrival.receipt();
         let differs = |first: &Receipt| arrival.is_success() && !first.agrees_with(&receipt);
         let Some(first) = Receipt::from_record(record).filter(differs) else {
-            let answer = self.classify.after_success(&arrival, record);
-            return (arrival, answer);
+            return self.classify.after_success(arrival, record);
         };
         if first.trust == Trust::Confirmed {
-            return (arrival, Answer::Received(Disposition::Late));
+            return Answer::Received(Disposition::Late);
         }
-        let arrival = match self.confirmed(confirmer, &arrival).await {
-            Ok(truth) => arrival.confirmed(truth),
-            Err(ConfirmError::Unknown) => arrival,
-            Err(ConfirmError::Crowded) => {
-                return (arrival, Answer::Refused(Rejection::TooManyWaiters));
-            }
-        };
-        let answer = match arrival.is_success() {
-            true => self.classify.answer_from(&arrival, record),
+        match self.confirmed(confirmer, arrival).await {
+            Ok(truth) => arrival.confirm(truth),
+            Err(ConfirmError::Unknown) => {}
+            Err(ConfirmError::Crowded) => return Answer::Refused(Rejection::TooManyWaiters),
+        }
+        match arrival.is_success() {
+            true => self.classify.answer_from(arrival, record),
             // The handler was given a success that the provider knows nothing of.
-            false => self.classify.report_conflict(&arrival, &first),
-        };
-        (arrival, answer)
+            false => self.classify.report_conflict(arrival, &first),
+        }
     }
 
     async fn confirmed(

@@ -4,7 +4,7 @@
 use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
-    task::Poll,
+    task::{Poll, ready},
     time::Duration,
 };
 
@@ -14,7 +14,7 @@ use http_body_util::Full;
 use tokio::{task::unconstrained, time::Instant};
 
 use super::{
-    caller::{BoxCaller, Call, HandlerRequest},
+    caller::{Caller, Handler, HandlerRequest},
     heartbeat::Heartbeat,
     log,
 };
@@ -36,34 +36,35 @@ pub(crate) struct Handling<D> {
 }
 
 impl<D: DedupStore> Handling<D> {
-    /// Polls the handler. One that is ready at the first poll pays for no timer; the watch over a
-    /// slower one is set up in the same poll that found it pending.
-    pub(crate) async fn drive<H, E>(
+    /// Polls the handler, and says whether it was ready at the first poll. Such a one pays for no
+    /// timer; the watch over a slower one is set up in the same poll that found it pending.
+    pub(crate) async fn drive<S: Handler>(
         &self,
         delivery: &Delivery,
         asked: Instant,
-        mut caller: BoxCaller<H, E>,
-    ) -> Ended<H, E> {
+        mut caller: Pin<&mut Caller<'_, S>>,
+    ) -> (Ended<S::Body, S::Error>, bool) {
         // The claim may have been on its way when the end came.
         if self.drain.is_ending() {
-            return Ended::Stopped(Rejection::ShuttingDown);
+            return (Ended::Stopped(Rejection::ShuttingDown), true);
         }
         let mut watch = None;
-        let ended = poll_fn(|cx| {
+        poll_fn(|cx| {
             if let Poll::Ready(answer) = caller.as_mut().poll(cx) {
-                return Poll::Ready(match answer {
+                let ended = match answer {
                     Ok(answer) => Ended::Answered(answer),
                     Err(Panicked) => Ended::Stopped(Rejection::Panicked),
-                });
+                };
+                return Poll::Ready((ended, watch.is_none()));
             }
             // A handler that takes all of its task's budget must leave the watch some.
             let watch =
                 watch.get_or_insert_with(|| Box::pin(unconstrained(self.watch(delivery, asked))));
-            watch.as_mut().poll(cx).map(Ended::Stopped)
-        });
-        let ended = ended.await;
-        let _ = caller.as_mut().end();
-        ended
+            let why = ready!(watch.as_mut().poll(cx));
+            let _ = caller.as_mut().end();
+            Poll::Ready((Ended::Stopped(why), false))
+        })
+        .await
     }
 
     /// Renews the lease until the handler has to stop, and says why.
@@ -95,12 +96,11 @@ impl<D: DedupStore> Handling<D> {
 
 /// Whether the request comes from another layer that handles the same event right now, and would wait
 /// for that one for as long as that one waits for us. No sender can write into extensions.
-pub(crate) fn is_within_itself<V: Event, H, E>(
+pub(crate) fn is_within_itself<V: Event>(
     slots: &Namespace,
     arrival: &Arrival<V>,
-    caller: Pin<&mut (dyn Call<H, E> + Send)>,
+    request: Option<&mut HandlerRequest>,
 ) -> bool {
-    let request = caller.request_mut();
     let outer = request.and_then(|it| it.extensions().get::<Delivery>());
     let is_within = outer.is_some_and(|it| *it.slot() == slots.slot(&arrival.event));
     if is_within {
@@ -111,7 +111,14 @@ pub(crate) fn is_within_itself<V: Event, H, E>(
 
 /// Gives the handler its event. Its request has the exact bytes that arrived, unless the provider's
 /// record replaced what they claim: then nothing of them reaches the handler.
-pub(crate) fn prepare<E: Event>(request: &mut HandlerRequest, event: E, delivery: &Delivery) {
+pub(crate) fn prepare<E: Event>(
+    request: Option<&mut HandlerRequest>,
+    event: E,
+    delivery: &Delivery,
+) {
+    let Some(request) = request else {
+        return;
+    };
     if delivery.via() == Via::Callback && delivery.trust() == Trust::Confirmed {
         let record = Bytes::copy_from_slice(event.body().as_bytes());
         if let Some(length) = request.headers_mut().get_mut(CONTENT_LENGTH) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Line,
-    caller::{BoxCaller, HandlerRequest, polled},
+    caller::{Callee, Handler, HandlerRequest, polled},
     confirm::wants_confirmation,
     log,
 };
@@ -62,15 +62,12 @@ fn settles(how: Disposition) -> bool {
 
 impl<D: DedupStore, P: Product> Line<D, P> {
     /// Asks on about what was refused because it could not be confirmed.
-    pub(super) fn keep_refused<H, E>(
+    pub(super) fn keep_refused<S: Handler>(
         self: &Arc<Self>,
         arrival: &Arrival<P::Event>,
         answer: Answer,
-        caller: BoxCaller<H, E>,
-    ) where
-        H: Send + 'static,
-        E: Send + 'static,
-    {
+        callee: &mut Callee<S>,
+    ) {
         let Some(keeping) = &self.keeping else {
             return;
         };
@@ -78,7 +75,7 @@ impl<D: DedupStore, P: Product> Line<D, P> {
             Answer::Refused(Rejection::Unconfirmed | Rejection::TooManyWaiters)
                 if wants_confirmation(arrival) =>
             {
-                let hand_over = self.hand_over_later(caller);
+                let hand_over = self.hand_over_later(callee.take());
                 keeping.keep(&arrival.event, arrival.subject(), hand_over);
             }
             _ => keeping.learn(&arrival.event, answer),
@@ -87,15 +84,12 @@ impl<D: DedupStore, P: Product> Line<D, P> {
 
     /// Asks on about what is handed over without an outcome: what is unknown, or a record that says
     /// that the task is over and may yet fill in.
-    pub(super) fn keep_undecided<H, E>(
+    pub(super) fn keep_undecided<S: Handler>(
         self: &Arc<Self>,
         event: &P::Event,
         subject: Subject<'_>,
-        caller: &mut BoxCaller<H, E>,
-    ) where
-        H: Send + 'static,
-        E: Send + 'static,
-    {
+        callee: &Callee<S>,
+    ) {
         let is_undecided = match event.stage() {
             Stage::Unknown | Stage::Inconsistent { .. } => !event.is_final(),
             _ => false,
@@ -106,47 +100,37 @@ impl<D: DedupStore, P: Product> Line<D, P> {
         if subject.origin.via == Via::Poll {
             return;
         }
-        if let Some(caller) = caller.as_mut().again(HandlerRequest::default()) {
-            keeping.keep(event, subject, self.hand_over_later(caller));
+        if let Some(callee) = callee.again(HandlerRequest::default()) {
+            keeping.keep(event, subject, self.hand_over_later(callee));
         }
     }
 
     /// The way to the handler that the callback was for. What arrived is not kept: the record will
     /// be handed over.
-    fn hand_over_later<H, E>(
+    fn hand_over_later<S: Handler>(
         self: &Arc<Self>,
-        mut caller: BoxCaller<H, E>,
-    ) -> Box<dyn HandOver<P::Event>>
-    where
-        H: Send + 'static,
-        E: Send + 'static,
-    {
-        if let Some(request) = caller.as_mut().request_mut() {
+        mut callee: Callee<S>,
+    ) -> Box<dyn HandOver<P::Event>> {
+        if let Some(request) = callee.request() {
             *request = HandlerRequest::default();
         }
         let line = Arc::clone(self);
-        Box::new(ToItsHandler { line, caller })
+        Box::new(ToItsHandler { line, callee })
     }
 }
 
-struct ToItsHandler<D, P: Product, H, E> {
+struct ToItsHandler<S, D, P: Product> {
     line: Arc<Line<D, P>>,
-    caller: BoxCaller<H, E>,
+    callee: Callee<S>,
 }
 
-impl<D, P, H, E> HandOver<P::Event> for ToItsHandler<D, P, H, E>
-where
-    D: DedupStore,
-    P: Product,
-    H: Send + 'static,
-    E: Send + 'static,
-{
+impl<S: Handler, D: DedupStore, P: Product> HandOver<P::Event> for ToItsHandler<S, D, P> {
     fn hand_over(&mut self, record: P::Event) -> Handing {
-        let caller = self.caller.as_mut().again(polled(&record));
+        let callee = self.callee.again(polled(&record));
         let line = Arc::clone(&self.line);
         Box::pin(async move {
-            match caller {
-                Some(caller) => line.hand_over(record, caller).await,
+            match callee {
+                Some(callee) => line.hand_over(record, callee).await,
                 None => Answer::Refused(Rejection::StoreUnavailable),
             }
         })

@@ -24,7 +24,7 @@ mod on {
         event::Stage,
         product::{Event, Product},
         reply::{Answer, Disposition, Rejection},
-        util::{Escaped, log::TARGET},
+        util::{Escaped, clock, log::TARGET},
     };
 
     /// One line about a genuine event.
@@ -77,14 +77,14 @@ mod on {
             Answer::Received(disposition) => about!(
                 info,
                 subject,
-                waited = ?subject.began.elapsed(),
+                waited = ?(clock::look() - subject.began),
                 disposition = disposition.as_str(),
                 "received",
             ),
             Answer::Refused(rejection) => about!(
                 warn,
                 subject,
-                waited = ?subject.began.elapsed(),
+                waited = ?(clock::look() - subject.began),
                 status = rejection.status().as_u16(),
                 reason = %rejection,
                 "postponed",
@@ -104,7 +104,7 @@ mod on {
             subject,
             via = subject.origin.via.as_str(),
             waited = ?(granted - subject.began),
-            handled = ?granted.elapsed(),
+            handled = ?(clock::look() - granted),
             disposition = how.as_str(),
             stopped = stopped.map(|why| why.as_str()),
             "handled",

@@ -15,7 +15,10 @@ use crate::{
     },
     reply::Disposition,
     store::{DedupStore, Settled},
-    util::timer::{Backoff, by},
+    util::{
+        clock::{self, first_at},
+        timer::{Backoff, by},
+    },
 };
 
 /// Commits or releases claims.
@@ -26,27 +29,38 @@ pub(crate) struct Settling<D> {
 
 impl<D: DedupStore> Settling<D> {
     /// commit | release
+    ///
+    /// What is committed is remembered from `now` on, where the handler was ready at its first poll,
+    /// and so from when its header pair was fresh at the earliest.
     pub(crate) async fn settle(
         &self,
         delivery: &Delivery,
         leader: Leader,
         permit: Permit,
         success: bool,
+        now: Option<Instant>,
     ) -> Disposition {
         if success {
-            return self.commit(delivery, leader, permit).await;
+            return self.commit(delivery, leader, permit, now).await;
         }
         self.release(delivery, leader, permit).await;
         Disposition::HandlerFailed
     }
 
     /// The handler has succeeded: whatever the store does now, the answer is 200.
-    async fn commit(&self, delivery: &Delivery, leader: Leader, permit: Permit) -> Disposition {
+    async fn commit(
+        &self,
+        delivery: &Delivery,
+        leader: Leader,
+        permit: Permit,
+        now: Option<Instant>,
+    ) -> Disposition {
         // A store that is away just now is asked in haste from the first try on.
         let is_away = delivery.lease().is_failing();
         if !is_away || self.store.end_of_haste(delivery).is_none() {
             let end = || self.first_end(delivery);
-            if let Some(settled) = self.store.commit_once(delivery, end).await {
+            let committed = first_at(now, self.store.commit_once(delivery, end));
+            if let Some(settled) = committed.await {
                 return Self::committed(delivery, leader, settled);
             }
         }
@@ -173,7 +187,7 @@ impl<D: DedupStore> Settling<D> {
     /// Until when a first try may take: the answer's deadline, or the time of one operation where
     /// nobody waits any more.
     fn first_end(&self, delivery: &Delivery) -> Instant {
-        match Instant::now() {
+        match clock::look() {
             now if now < delivery.deadline() => delivery.deadline(),
             now => now + self.store.times.store_operation,
         }

@@ -23,6 +23,13 @@ pub(crate) struct Granted<T: 'static> {
     delivery: Delivery,
 }
 
+/// A run after its first step.
+pub(crate) enum Begun<T: 'static> {
+    Undecided(Undecided<T>),
+    Granted(Granted<T>),
+    Over(T),
+}
+
 /// What the first half came to: a claim, and what goes with it.
 pub(crate) trait Claim {
     fn delivery(&self) -> &Delivery;
@@ -57,18 +64,30 @@ impl<T: 'static> Undecided<T> {
     }
 }
 
-impl<T> Granted<T> {
+impl<T: 'static> Granted<T> {
+    /// A run that was decided before there was a box for it.
+    pub(crate) fn new(
+        handle: impl Future<Output = T> + Send + 'static,
+        delivery: Delivery,
+    ) -> Self {
+        Self {
+            stages: Some(Box::pin(AtOnce { handle })),
+            runtime: None,
+            delivery,
+        }
+    }
+
     /// Not to be polled again after it was ready.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<T> {
         let Some(mut stages) = self.stages.take() else {
             return Poll::Pending;
         };
-        let polled = stages.as_mut().poll_handle(cx);
-        if polled.is_pending() {
-            self.stages = Some(stages);
-            self.runtime = self.runtime.take().or_else(|| Handle::try_current().ok());
+        if let Poll::Ready(ended) = stages.as_mut().poll_handle(cx) {
+            return Poll::Ready(ended);
         }
-        polled
+        self.stages = Some(stages);
+        self.runtime = self.runtime.take().or_else(|| Handle::try_current().ok());
+        Poll::Pending
     }
 
     pub(crate) fn delivery(&self) -> &Delivery {
@@ -126,5 +145,24 @@ where
             // `Granted` is made of what was granted alone.
             RunProject::Deciding { .. } => Poll::Pending,
         }
+    }
+}
+
+pin_project! {
+    /// The second half alone.
+    struct AtOnce<H> {
+        #[pin]
+        handle: H,
+    }
+}
+
+impl<H: Future<Output = T>, T> Stages<T> for AtOnce<H> {
+    fn poll_decide(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<Delivery, T>> {
+        // It was decided before.
+        Poll::Pending
+    }
+
+    fn poll_handle(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<T> {
+        self.project().handle.poll(cx)
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     event::{Scanned, scan},
     product::{KeysOf, Product, callback},
     reply::Rejection,
+    util::clock,
 };
 
 /// Checks bodies.
@@ -45,7 +46,7 @@ impl<P: Product> Verifying<P> {
             key_label: None,
             signed_at: None,
         };
-        self.arrival(record, origin, Instant::now())
+        self.arrival(record, origin, clock::look())
     }
 
     fn arrival(&self, event: P::Event, origin: Origin, began: Instant) -> Arrival<P::Event> {

@@ -133,6 +133,11 @@ pub trait DedupStore: Send + Sync + 'static {
     /// What goes wrong in the backend. The layer logs it and tries again.
     type Error: Into<BoxError> + Send;
 
+    /// Whether every future of it is ready at its first poll. Then the layer decides in place, and
+    /// begins anew where it has to wait for something else. Default: false.
+    #[doc(hidden)]
+    const ANSWERS_AT_ONCE: bool = false;
+
     /// Looks whether `slot` is done, without claiming it.
     ///
     /// # Behavior

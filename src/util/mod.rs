@@ -1,5 +1,6 @@
-//! What knows nothing of callbacks: timers, panics, chance, hashes, and the log.
+//! What knows nothing of callbacks: clocks, timers, panics, chance, hashes, and the log.
 
+pub(crate) mod clock;
 mod escaped;
 pub(crate) mod log;
 pub(crate) mod panic;

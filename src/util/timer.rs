@@ -10,7 +10,7 @@ use std::{
 use pin_project_lite::pin_project;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::util::random;
+use crate::util::{clock, random};
 
 /// Goes off at an instant. Registers with the runtime at the first poll, not before.
 pub(crate) struct Alarm {
@@ -32,7 +32,7 @@ impl Alarm {
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         // Two timers of one instant may be fired one after the other; the clock speaks for both.
-        if Instant::now() >= self.at {
+        if clock::look() >= self.at {
             return Poll::Ready(());
         }
         self.sleep
@@ -53,7 +53,7 @@ pub(crate) fn within<F: Future>(
     at: impl Fn() -> Instant,
     future: F,
 ) -> OrAlarm<F, impl Fn() -> Alarm> {
-    OrAlarm::new(future, move || Alarm::at(at().min(Instant::now() + span)))
+    OrAlarm::new(future, move || Alarm::at(at().min(clock::look() + span)))
 }
 
 pin_project! {

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use self::{shard::Shard, shards::Shards, tick::Tick};
 use super::{Claim, DedupStore, Held, KEEP_FENCE, MAX_LEASE, Owner, Record, Settled, SlotKey};
+use crate::util::clock;
 
 /// Remembers in this process: the embedded default.
 ///
@@ -78,7 +79,7 @@ impl MemoryStore {
     }
 
     fn now(&self) -> Tick {
-        Tick::from(self.start.elapsed())
+        Tick::from(clock::now().saturating_duration_since(self.start))
     }
 }
 
@@ -90,6 +91,8 @@ impl Default for MemoryStore {
 
 impl DedupStore for MemoryStore {
     type Error = StoreFull;
+
+    const ANSWERS_AT_ONCE: bool = true;
 
     async fn peek(&self, slot: &SlotKey) -> Result<Option<Record>, StoreFull> {
         let now = self.now();

@@ -75,6 +75,8 @@ impl Counts {
 impl<D: DedupStore> DedupStore for Counting<D> {
     type Error = D::Error;
 
+    const ANSWERS_AT_ONCE: bool = D::ANSWERS_AT_ONCE;
+
     async fn peek(&self, slot: &SlotKey) -> Result<Option<Record>, D::Error> {
         self.counts.count(|it| &it.peeks);
         self.store.peek(slot).await

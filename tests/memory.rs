@@ -92,8 +92,10 @@ fn request() -> Request<Full<Bytes>> {
 #[test]
 fn the_counter_counts() {
     let _turn = alone();
-    let peak = peak_of(|| drop(std::hint::black_box(vec![1_u8; 1 << 20])));
-    assert!((1 << 20..2 << 20).contains(&peak), "{peak}");
+    let size = 1 << 20;
+    let peak = peak_of(|| drop(std::hint::black_box(vec![1_u8; size])));
+    // The runner's own threads come and go beside it, and free what they had: some dozen bytes.
+    assert!(peak.abs_diff(size) < size / 100, "{peak}");
 }
 
 #[test]

@@ -41,13 +41,14 @@ pub struct Limits {
     /// How many different events of one task are handed over beside its success, its failure and
     /// plain progress: each phrase, contradiction and unknown content is one. Default 16, of which a
     /// real task needs a handful; 1 to 1,024. Of what is final in itself, as a phrase that ends a
-    /// validation or an end at `AnyProduct`, 64 times as many. The next gets 503 as
+    /// validation or an end at `AnyProduct`, 16 times as many. The next gets 503 as
     /// [`TooManyVariants`](crate::Rejection::TooManyVariants): one captured header pair can make up
     /// as many as it likes.
     ///
     /// Counted in this process, until twice the tolerance has passed since the last one, for at
     /// most 65,536 tasks: above, those that were quiet for longest are forgotten first. With the
-    /// default that is at most some 20 MiB.
+    /// default that is at most some 20 MiB, and 8 bytes more for each end that somebody made up beyond
+    /// the sixteenth of its task.
     pub events_per_task: usize,
     /// How many events may be handled but not yet committed while the store is away. Default
     /// 65,536; above, and with 0, a commit that fails is given up with the answer.

@@ -22,7 +22,7 @@ use crate::event::{Key, Level, Scanned, TaskId};
 /// known places. Nothing is confirmed, because no field names the product whose record it would be.
 /// Two bodies of one task are one event only where they are the same text, and none is late: Veo
 /// calls back twice with a success of the same task, the second time in 4K. So whoever has captured
-/// one header pair can have 1,024 bodies handed over while it is fresh; see
+/// one header pair can have 256 bodies handed over while it is fresh; see
 /// [`Limits::events_per_task`](crate::Limits::events_per_task). Prefer a route for each product.
 ///
 /// A body is at most 4 MiB, the largest of any product ([`Midi`](crate::product::Midi)).

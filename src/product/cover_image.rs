@@ -84,10 +84,6 @@ impl Product for CoverImage {
     fn record_path(&self) -> Option<&'static str> {
         Some("/api/v1/suno/cover/record-info")
     }
-
-    fn confirms(&self, event: &CoverImageEvent) -> bool {
-        event.is_worth_asking()
-    }
 }
 
 impl Dialect for CoverImage {

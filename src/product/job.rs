@@ -122,10 +122,6 @@ impl Product for Job {
     fn record_path(&self) -> Option<&'static str> {
         Some("/api/v1/jobs/recordInfo")
     }
-
-    fn confirms(&self, event: &JobEvent) -> bool {
-        event.is_worth_asking()
-    }
 }
 
 impl Dialect for Job {

@@ -120,10 +120,6 @@ impl Product for Lyrics {
     fn record_path(&self) -> Option<&'static str> {
         Some("/api/v1/lyrics/record-info")
     }
-
-    fn confirms(&self, event: &LyricsEvent) -> bool {
-        event.is_worth_asking()
-    }
 }
 
 impl Dialect for Lyrics {

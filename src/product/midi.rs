@@ -148,10 +148,6 @@ impl Product for Midi {
     fn record_path(&self) -> Option<&'static str> {
         Some("/api/v1/midi/record-info")
     }
-
-    fn confirms(&self, event: &MidiEvent) -> bool {
-        event.is_worth_asking()
-    }
 }
 
 impl Dialect for Midi {

@@ -176,10 +176,10 @@ pub trait Product: Clone + Send + Sync + Sized + 'static {
     }
 
     /// Whether the provider is asked before `event` is handed over, where a
-    /// [`Confirm`](crate::Confirm) is set. By default always.
+    /// [`Confirm`](crate::Confirm) is set. By default always, but for progress that says nothing
+    /// that a handler could act on ([`step`](Stage::Progress) 0).
     fn confirms(&self, event: &Self::Event) -> bool {
-        let _ = event;
-        true
+        !matches!(event.stage(), Stage::Progress { step: 0, .. })
     }
 
     /// Reads the body of a callback, without any check of its origin: for tests and tools.

@@ -81,10 +81,6 @@ impl Product for Video {
     fn record_path(&self) -> Option<&'static str> {
         Some("/api/v1/mp4/record-info")
     }
-
-    fn confirms(&self, event: &VideoEvent) -> bool {
-        event.is_worth_asking()
-    }
 }
 
 impl Dialect for Video {

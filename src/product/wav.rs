@@ -73,10 +73,6 @@ impl Product for Wav {
     fn record_path(&self) -> Option<&'static str> {
         Some("/api/v1/wav/record-info")
     }
-
-    fn confirms(&self, event: &WavEvent) -> bool {
-        event.is_worth_asking()
-    }
 }
 
 impl Dialect for Wav {

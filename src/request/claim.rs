@@ -72,7 +72,7 @@ impl<D: DedupStore, P: Product> Claiming<D, P> {
 
     /// How many ends of one task are let through for each of its other variants: none of them is
     /// genuine twice, and no flood of what leads nowhere may keep one out.
-    const ENDS: usize = 64;
+    const ENDS: usize = 16;
 
     /// Bounds what one captured header pair can make up. Where a stage has no variants there is one
     /// slot for it, and nothing to make up.

@@ -178,7 +178,7 @@ async fn how_many_variants_a_task_has_is_a_limit_that_can_be_set() {
 /// A captured pair can make up ends too, where each content is one: many, and not without end.
 #[tokio::test]
 async fn ends_that_differ_in_their_content_are_bounded_far_above_what_is_genuine() {
-    const ENDS: usize = 64 * LIMIT;
+    const ENDS: usize = 16 * LIMIT;
     let setup = Setup::validating();
     for number in 0..ENDS {
         let phrase = Callback::phrase("task", &format!("made up {number}"));

@@ -133,10 +133,6 @@ impl Product for Music {
     fn record_path(&self) -> Option<&'static str> {
         Some("/api/v1/generate/record-info")
     }
-
-    fn confirms(&self, event: &MusicEvent) -> bool {
-        event.is_worth_asking()
-    }
 }
 
 impl Dialect for Music {

@@ -104,10 +104,6 @@ impl Product for Stems {
     fn record_path(&self) -> Option<&'static str> {
         Some("/api/v1/vocal-removal/record-info")
     }
-
-    fn confirms(&self, event: &StemsEvent) -> bool {
-        event.is_worth_asking()
-    }
 }
 
 impl Dialect for Stems {

@@ -38,11 +38,6 @@ pub(in crate::product) fn read<P: Dialect>(
 }
 
 impl<P> TaskEvent<P> {
-    /// Whether it says anything that a handler could act on.
-    pub(in crate::product) fn is_worth_asking(&self) -> bool {
-        !matches!(self.reading.stage, Stage::Progress { step: 0, .. })
-    }
-
     /// What the event means; `ready` reads the result of a success.
     pub(in crate::product) fn outcome_of<T>(
         &self,

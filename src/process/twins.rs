@@ -4,10 +4,7 @@
 use std::{
     collections::{HashMap, hash_map},
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::Arc,
 };
 
 use tokio::sync::watch;
@@ -15,7 +12,10 @@ use tokio::sync::watch;
 use crate::{
     config::Limits,
     store::{Record, SlotKey},
-    util::shards::{Shards, SlotHash},
+    util::{
+        shards::{Shards, SlotHash},
+        sync::atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 /// Who handles which slot. The first request of a slot leads: it alone talks to the store.

@@ -1,0 +1,29 @@
+//! The twins and the drain of the crate as they are written, on the primitives of a scheduler.
+
+pub mod drained;
+pub mod twinned;
+
+#[allow(dead_code)]
+#[path = "../../src/process/drain/mod.rs"]
+mod drain;
+#[allow(dead_code)]
+#[path = "../../src/util/shards.rs"]
+mod shards;
+#[allow(dead_code)]
+#[path = "../../src/process/twins.rs"]
+mod twins;
+
+// What they need of the crate, under the names that they know.
+mod config {
+    pub(crate) use suno_callback::Limits;
+}
+
+mod store {
+    pub(crate) use suno_callback::store::{Record, SlotKey};
+}
+
+mod sync;
+
+mod util {
+    pub(crate) use crate::{shards, sync};
+}

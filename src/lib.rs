@@ -22,6 +22,10 @@ mod event;
 mod extract;
 mod future;
 mod layer;
+#[cfg(feature = "metrics")]
+pub mod metrics;
+#[cfg(not(feature = "metrics"))]
+mod metrics;
 mod process;
 pub mod product;
 pub mod reconcile;

@@ -56,12 +56,14 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if self.line.drain.is_closed() {
-            return ResponseFuture::refuse(Rejection::ShuttingDown, || None);
+            return ResponseFuture::refuse(&self.line, Rejection::ShuttingDown, || None);
         }
         let signed = match self.line.gate.check(&request) {
             Ok(signed) => signed,
             Err(rejection) => {
-                return ResponseFuture::refuse(rejection, || hint::of_head(rejection, &request));
+                return ResponseFuture::refuse(&self.line, rejection, || {
+                    hint::of_head(rejection, &request)
+                });
             }
         };
         let (head, body) = request.into_parts();

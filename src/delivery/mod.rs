@@ -33,6 +33,7 @@ use tokio::time::Instant;
 
 use crate::{
     event::{Stage, TaskId},
+    metrics::EventMeters,
     product::{Event, Product},
     store::{Held, Record, SlotKey},
 };
@@ -70,6 +71,7 @@ struct Inner {
     retain: Duration,
     lease: Lease,
     is_detached: AtomicBool,
+    meters: EventMeters,
     #[cfg(feature = "postgres")]
     ledger: Option<postgres::Ledger>,
 }
@@ -180,6 +182,7 @@ impl Delivery {
             origin,
             began,
             deadline,
+            meters,
         } = arrival;
         let delivery = Inner {
             task_id: event.task_id().clone(),
@@ -195,6 +198,7 @@ impl Delivery {
             retain: claim.retain,
             lease: Lease::new(began, claim.leased_until),
             is_detached: AtomicBool::new(false),
+            meters,
             #[cfg(feature = "postgres")]
             ledger: claim.ledger,
         };
@@ -210,6 +214,7 @@ impl Delivery {
             foreign: self.0.foreign,
             origin: &self.0.origin,
             began: self.0.began,
+            meters: &self.0.meters,
         }
     }
 

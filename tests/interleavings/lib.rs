@@ -4,8 +4,18 @@ pub mod drained;
 pub mod twinned;
 
 #[allow(dead_code)]
+#[path = "../../src/metrics/catalogue.rs"]
+mod catalogue;
+#[allow(dead_code)]
 #[path = "../../src/process/drain/mod.rs"]
 mod drain;
+// Nothing is counted here.
+#[allow(dead_code)]
+#[path = "../../src/metrics/off.rs"]
+mod handles;
+#[allow(dead_code)]
+#[path = "../../src/metrics/level.rs"]
+mod level;
 #[allow(dead_code)]
 #[path = "../../src/util/shards.rs"]
 mod shards;
@@ -16,6 +26,13 @@ mod twins;
 // What they need of the crate, under the names that they know.
 mod config {
     pub(crate) use suno_callback::Limits;
+}
+
+mod metrics {
+    pub(crate) use crate::{
+        catalogue::{COMMITS_DEFERRED, REQUESTS_WAITING},
+        level::Level,
+    };
 }
 
 mod store {

@@ -18,7 +18,7 @@ pub const MALFORMED: Count = count("malformed", 5_000, 1_000_000);
 /// Random schedules of two processes on a store that fails.
 pub const SCHEDULES: Count = count("schedules", 500, 50_000);
 /// Orders in which the threads of a process meet, for each case and each way to choose them.
-pub const INTERLEAVINGS: Count = count("interleavings", 2_000, 1_000_000);
+pub const INTERLEAVINGS: Count = count("interleavings", 500, 1_000_000);
 /// Events whose Redis is behind a proxy that breaks connections in every way.
 pub const ROUGH: Count = count("rough", 1_000, 20_000);
 /// The same with PostgreSQL, where a connection costs more.

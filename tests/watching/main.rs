@@ -1,0 +1,5 @@
+//! What is counted, and that the documentation of `suno_callback::metrics` says just that.
+
+mod counted;
+mod recorded;
+mod table;

@@ -1,14 +1,17 @@
 //! The provider: sends each event until it is answered with 200, to whoever listens.
 
 use std::{
-    io::{Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::SocketAddr,
     sync::{Arc, Mutex},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use harness::{Callback, program::PATIENCE};
+use harness::{
+    Callback,
+    program::{PATIENCE, attempt},
+};
+use http::StatusCode;
 
 /// Links of an event.
 pub const LINKS: usize = 2;
@@ -65,8 +68,8 @@ fn deliver(task: &str, files: &str, to: &Mutex<SocketAddr>) {
     let end = Instant::now() + PATIENCE;
     loop {
         let to = *to.lock().unwrap();
-        let status = attempt(&callback(task, files), to);
-        if status.as_deref() == Some("200") {
+        let status = attempt(to, "/callbacks/suno/music", &callback(task, files));
+        if status == Some(StatusCode::OK) {
             return;
         }
         assert!(Instant::now() < end, "{task}: {status:?}");
@@ -80,17 +83,4 @@ fn callback(task: &str, files: &str) -> Callback {
     let tracks = (0..LINKS).map(track).collect::<Vec<_>>().join(",");
     let data = format!(r#"{{"callbackType":"complete","task_id":"{task}","data":[{tracks}]}}"#);
     Callback::new(task, format!(r#"{{"code":200,"msg":"ok","data":{data}}}"#))
-}
-
-/// The status, if there was one.
-fn attempt(callback: &Callback, to: SocketAddr) -> Option<String> {
-    let mut peer = TcpStream::connect(to).ok()?;
-    peer.set_read_timeout(Some(Duration::from_secs(15))).ok()?;
-    let request = String::from_utf8(callback.wire()).unwrap();
-    let request = request.replacen("POST / ", "POST /callbacks/suno/music ", 1);
-    let request = request.replacen("host:", "connection: close\r\nhost:", 1);
-    peer.write_all(request.as_bytes()).ok()?;
-    let mut answer = String::new();
-    peer.read_to_string(&mut answer).ok()?;
-    answer.split(' ').nth(1).map(Into::into)
 }

@@ -22,6 +22,8 @@ day            binary(model) & test(/^reconcile_sim::/)
 kills          binary(programs) & test(/^crash::kill::/)
 stops          binary(programs) & test(/^crash::pause::/)
 stampede       binary(programs) & test(/^crash::stampede::/)
+queue          package(example-queue)
+replicas       package(example-axum-postgres)
 LIST
 }
 

@@ -34,6 +34,11 @@ pub const STOPS: Count = count("stops", 1, 20);
 /// Tasks with 64 twins each, on many receivers.
 pub const STAMPEDE: Count = count("stampede", 30, 1_000);
 
+/// Kills of the process that receives and of the one that works, of `examples/queue` on each database.
+pub const QUEUE_KILLS: Count = count("queue", 6, 200);
+/// Kills of one of three replicas behind a proxy, of `examples/axum_postgres`.
+pub const REPLICA_KILLS: Count = count("replicas", 3, 100);
+
 const fn count(campaign: &'static str, gate: u64, large: u64) -> Count {
     Count {
         campaign,

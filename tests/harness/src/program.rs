@@ -11,9 +11,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::Uri;
+use http::{StatusCode, Uri};
 
-use crate::KEY;
+use crate::{Callback, KEY};
 
 /// How long anything may take that must come: far beyond need, on a machine that is busy too.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -232,6 +232,20 @@ pub fn get(addr: SocketAddr, path: &str) -> (String, String) {
     let request = format!("GET {path} HTTP/1.1\r\nHost: receiver\r\nConnection: close\r\n\r\n");
     peer.write_all(request.as_bytes()).unwrap();
     answer(peer)
+}
+
+/// Sends a callback over a connection of its own to whoever listens there, as the provider does it: a
+/// status, unless nobody did or the connection broke.
+pub fn attempt(addr: SocketAddr, path: &str, callback: &Callback) -> Option<StatusCode> {
+    let mut peer = TcpStream::connect(addr).ok()?;
+    peer.set_read_timeout(Some(Duration::from_secs(15))).ok()?;
+    let request = String::from_utf8(callback.wire()).unwrap();
+    let request = request.replacen("POST / ", &format!("POST {path} "), 1);
+    let request = request.replacen("host:", "connection: close\r\nhost:", 1);
+    peer.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    peer.read_to_string(&mut answer).ok()?;
+    answer.split(' ').nth(1)?.parse().ok()
 }
 
 /// What came back on a connection that is closed behind it.

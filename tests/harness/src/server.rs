@@ -427,7 +427,7 @@ fn unprivileged() -> Option<(u32, u32)> {
 
 /// A port that stays this process's own while its server is down: outside the range of outgoing
 /// connections, and marked for other tests by a UDP socket of the same number.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static MARKS: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
     loop {
         let port = fastrand::u16(15_000..30_000);

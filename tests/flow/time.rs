@@ -404,6 +404,7 @@ async fn a_handler_that_never_ends_is_ended_ten_minutes_after_the_answer_and_its
     }
     let dropped = Arc::new(AtomicBool::new(false));
     let flag = dropped.clone();
+    harness::logs::capture();
     let it = Setup::new(move |_| {
         let dropped = Dropped(flag.clone());
         async move {
@@ -418,6 +419,7 @@ async fn a_handler_that_never_ends_is_ended_ten_minutes_after_the_answer_and_its
     assert!(it.stranger.sees_it_held(&it.slot).await);
     sleep(ms(100)).await;
     assert!(dropped.load(SeqCst));
+    assert!(harness::logs::say("reason=ran_too_long"));
     assert_eq!(it.drain.active(), 0);
     it.stranger.hold(&it.slot, secs(1)).await;
 }
@@ -479,6 +481,57 @@ async fn a_renewal_or_a_commit_that_fails_is_repeated_within_150_ms_while_the_le
         assert_received(&first.await.unwrap().0, Disposition::Accepted);
         it.idle().await;
     }
+}
+
+/// The pauses between the calls of one operation.
+fn pauses(store: &Faulty, op: Op) -> Vec<Duration> {
+    let calls = store.calls();
+    let times: Vec<_> = calls.iter().filter(|it| it.op == op).collect();
+    let pauses = times.windows(2).map(|pair| pair[1].at - pair[0].at);
+    pauses.collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_shorter_lease_it_is_a_32nd_and_what_hangs_is_repeated_within_a_quarter_of_its_time() {
+    let short = Times {
+        lease: secs(2),
+        heartbeat: ms(500),
+        store_operation: ms(400),
+        ..Times::default()
+    };
+    for (times, fault, most) in [
+        (short.clone(), Fault::Fail, ms(63)),
+        (short, Fault::Hang, ms(101)),
+        (Times::default(), Fault::Hang, ms(251)),
+    ] {
+        let build = |it: SunoCallbackLayer<_>| it.times(times.clone()).unwrap();
+        let it = Setup::with(|_| ok_after(secs(6)), build).await;
+        it.store.always(Op::Renew, fault);
+        let first = it.send_later(secs(0));
+        sleep(times.lease - ms(50)).await;
+        let pauses = pauses(&it.store, Op::Renew);
+        assert!(
+            pauses.len() > 5 && pauses.iter().all(|it| *it <= most),
+            "{pauses:?}"
+        );
+        it.store.heal();
+        assert_received(&first.await.unwrap().0, Disposition::Accepted);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pauses_before_a_store_that_is_away_grow_from_a_fifth_of_the_longest() {
+    let it = Setup::new(|_| ok_after(secs(0))).await;
+    it.store.always(Op::Claim, Fault::Fail);
+    assert_postponed(&it.send().await, Rejection::StoreUnavailable);
+    let pauses = pauses(&it.store, Op::Claim);
+    // The jitter shortens each by up to a quarter.
+    let longest = [100, 200, 400].into_iter().chain(std::iter::repeat(500));
+    for (pause, longest) in pauses.iter().zip(longest) {
+        let fits = ms(longest) * 3 / 4 <= *pause && *pause <= ms(longest + 1);
+        assert!(fits, "{pauses:?}");
+    }
+    assert!(pauses.len() > 10, "{pauses:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -316,6 +316,28 @@ async fn an_open_slot_is_kept_for_an_hour_and_a_done_one_for_its_retention() {
 }
 
 #[tokio::test]
+async fn a_key_takes_what_the_documentation_says_and_deleted_by_hand_nobody_knows_it() {
+    let fixture = Fixture::new().await;
+    let (store, slot) = (&fixture.store, slot());
+    let mut raw = fixture.raw.clone();
+    for _ in 0..2 {
+        let held = granted(store.claim(&slot, owner(1), LEASE).await.unwrap());
+        assert_eq!((held.fence(), held.attempt()), (1, 1));
+        // As long as the layer's own.
+        let record = Record::try_from(&[7; 42][..]).unwrap();
+        let committed = store.commit(&slot, &held, &record, WEEK).await;
+        assert_eq!(committed.unwrap(), Settled::Applied);
+        // With the place in the table of keys, and that in the table of what expires.
+        let mut usage = redis::cmd("MEMORY");
+        usage.arg("USAGE").arg(fixture.key(&slot));
+        let bytes: usize = usage.query_async(&mut raw).await.unwrap();
+        let page = include_str!("../../src/store/redis/mod.rs");
+        harness::assert_some(bytes, page, "A key takes some ");
+        let () = raw.del(fixture.key(&slot)).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn scripts_that_the_server_forgot_are_sent_again() {
     let server = Redis::start(&[]);
     let raw = server
@@ -659,7 +681,11 @@ async fn a_check_names_every_command_that_the_acl_lacks() {
 
 #[tokio::test]
 async fn the_rights_that_the_documentation_names_suffice() {
+    let page = include_str!("../../src/store/redis/mod.rs").replace("\n///", "");
+    let (_, named) = page.split_once("`~suno-callback:*` and `").unwrap();
+    let (named, _) = named.split_once('`').unwrap();
     let rights = RIGHTS.map(|right| format!("+{right}"));
+    assert!(named.split_whitespace().eq(&rights), "{named}");
     let mut acl = vec!["--user", "default", "on", "nopass", "~suno-callback:*"];
     acl.extend(rights.iter().map(String::as_str));
     let server = Redis::start(&acl);

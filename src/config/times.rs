@@ -22,11 +22,12 @@ use crate::{store::MAX_LEASE, util::timer::Backoff};
 /// `reply_deadline - 3 s - store_operation`, by default 9 seconds after the head.
 ///
 /// While the handler runs and until its commit is in, the lease is renewed. What fails is repeated
-/// within 150 milliseconds (a 32nd of a lease below 5 seconds), what hangs within a quarter of
-/// `store_operation`, for as long as the lease lives and one beat; and with growing pauses
-/// afterwards: until the handler has ended, then at most for `detached`. Who waits for the event at
-/// another process lets a store that comes back hear from the holder first. So an outage that is
-/// shorter than `lease - store_operation` runs no event twice.
+/// within 150 milliseconds (a 32nd of the lease, where that is less); what hangs has all of its time,
+/// and then another is started beside it each quarter of `store_operation`. So it goes for as long as
+/// the lease lives and one beat, and with growing pauses afterwards: until the handler has ended, then
+/// at most for `detached`. Who waits for the event at another process lets a store that comes back
+/// hear from the holder first. So an outage that is shorter than `lease - store_operation` runs no
+/// event twice.
 ///
 /// # Example
 ///

@@ -16,7 +16,7 @@ pub enum Level {
     Top,
     /// In `data`.
     Data,
-    /// In the JSON text that is the result of a job, where a product reads one.
+    /// In the JSON text that is the result of a job. Of the products of this crate alone.
     Result,
     /// In an object of such a result.
     WithinResult,

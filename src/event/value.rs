@@ -47,7 +47,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Not there, or an empty text.
+    /// Not there, or a text of nothing but blanks.
     pub fn is_blank(&self) -> bool {
         match self {
             Self::Absent => true,

@@ -78,7 +78,8 @@ pub enum Rejection {
     Unconfirmed,
     /// 503: the handler is still running; its commit will count.
     StillRunning,
-    /// 503: the handler ran longer than a detached handler may, and was ended.
+    /// 503: the handler ran longer than a detached handler may, and was ended. Nobody waits for that
+    /// answer any more, so it is in the log alone.
     RanTooLong,
     /// 503: the handler was ended by the [`Drain`](crate::Drain).
     Aborted,

@@ -17,6 +17,30 @@ use crate::util::random;
 /// | held by another | [`InFlight`](Self::InFlight) |
 /// | done | [`Done`](Self::Done) |
 /// | anything that cannot be understood | an error |
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use suno_callback::store::{Claim, DedupStore, MemoryStore, Owner, Record, SlotKey};
+///
+/// # async fn demo() -> Result<(), suno_callback::store::StoreFull> {
+/// let (store, slot) = (MemoryStore::default(), SlotKey::from([7; 32]));
+/// let (ours, theirs) = (Owner::from([1; 16]), Owner::from([2; 16]));
+/// let lease = Duration::from_secs(5);
+///
+/// let Claim::Granted(held) = store.claim(&slot, ours, lease).await? else { panic!("it is free") };
+/// // Asked again, as after an answer that was lost.
+/// assert_eq!(store.claim(&slot, ours, lease).await?, Claim::Granted(held));
+/// let Claim::InFlight { remaining } = store.claim(&slot, theirs, lease).await? else { panic!("it is held") };
+/// assert!(remaining <= lease);
+///
+/// let _ = store.commit(&slot, &held, &Record::EMPTY, lease).await?;
+/// assert_eq!(store.claim(&slot, theirs, lease).await?, Claim::Done(Record::EMPTY));
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(demo()).unwrap();
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Claim {
@@ -39,6 +63,28 @@ pub enum Claim {
 ///
 /// Decided in the same atomic step as the change, by owner and fence together: an earlier holder
 /// that wakes up late must find [`Lost`](Self::Lost) and change nothing.
+///
+/// # Example
+///
+/// ```
+/// use std::time::Duration;
+/// use suno_callback::store::{Claim, DedupStore, MemoryStore, Owner, Record, Settled, SlotKey};
+///
+/// # async fn demo() -> Result<(), suno_callback::store::StoreFull> {
+/// let (store, slot) = (MemoryStore::default(), SlotKey::from([7; 32]));
+/// let (owner, heir, lease) = (Owner::from([1; 16]), Owner::from([2; 16]), Duration::from_secs(5));
+///
+/// let Claim::Granted(held) = store.claim(&slot, owner, lease).await? else { panic!("it is free") };
+/// assert_eq!(store.release(&slot, &held).await?, Settled::Applied);
+/// let _ = store.claim(&slot, heir, lease).await?;
+///
+/// // Who held it before comes too late, and changes nothing.
+/// assert_eq!(store.commit(&slot, &held, &Record::EMPTY, lease).await?, Settled::Lost);
+/// assert_eq!(store.peek(&slot).await?, None);
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(demo()).unwrap();
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use = "a lost claim means that somebody else holds the slot"]
 pub enum Settled {
@@ -55,6 +101,16 @@ pub enum Settled {
 /// The layer draws them at random for each claim of each event, and keeps them for every repetition
 /// of that claim: so a store tells a try whose answer was lost from somebody else. A store compares
 /// them and nothing more. They are no secret.
+///
+/// # Example
+///
+/// ```
+/// use suno_callback::store::Owner;
+///
+/// let owner = Owner::from([7; 16]); // as it was read from a row
+/// assert_eq!(owner.as_bytes(), &[7; 16]);
+/// assert_ne!(owner, Owner::from([8; 16]));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(align(8))]
 pub struct Owner([u8; 16]);

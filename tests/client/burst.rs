@@ -1,6 +1,6 @@
 //! 500 genuine callbacks at once, with `confirm` as the documentation shows it and the client's own
-//! rate: each event is delivered once, by a try or by a poll, and the rate is kept. `--nocapture`
-//! prints how many needed the poll.
+//! rate: each event is delivered once, by a try or by a poll, within the time that the README says, and
+//! the rate is kept. `--nocapture` prints how many needed the poll.
 
 use std::{sync::Arc, time::Duration};
 
@@ -103,7 +103,7 @@ const ENOUGH: Duration = secs((TASKS / RATE) as u64 + 60);
 
 #[tokio::test(start_paused = true)]
 async fn five_hundred_at_once_are_each_delivered_once() {
-    Burst::new().play("500 at once", ENOUGH).await;
+    Burst::new().play("500 at once", secs(2 * 60)).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -117,7 +117,7 @@ async fn five_hundred_with_a_429_of_five_minutes_in_the_middle_are_each_delivere
         until("one is refused", || api.count() > asked).await;
         api.recover();
     });
-    burst.play("with a 429 of 300 s", ENOUGH + secs(300)).await;
+    burst.play("with a 429 of 300 s", secs(7 * 60)).await;
     refusing.await.unwrap();
 }
 

@@ -9,6 +9,7 @@ use http_body_util::Full;
 use suno_callback::{
     TaskId, VoiceOutcome,
     client::{ApiKey, ClientError, KIE_AI, SUNOAPI_ORG, VoiceClient},
+    product::{AnyProduct, Midi, Product},
 };
 use tokio::time::{Instant, timeout};
 use tower::util::BoxCloneService;
@@ -88,6 +89,7 @@ async fn every_request_carries_the_key_and_a_user_agent() {
             request.headers["authorization"],
             format!("Bearer {API_KEY}")
         );
+        assert!(request.headers["authorization"].is_sensitive());
     }
 }
 
@@ -232,6 +234,69 @@ async fn an_endless_answer_is_not_read_to_its_end() {
     api.set("t", " ".repeat(VoiceClient::<FakeApi>::MAX_ANSWER + 1));
     let error = client(&api).record_info(&task("t")).await.unwrap_err();
     assert!(matches!(error, ClientError::TooLarge));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_product_with_large_callbacks_twice_as_much_is_read() {
+    let (api, task) = (FakeApi::default(), task("t"));
+    let most = 2 * Midi.body_limit();
+    for (length, fits) in [(most, true), (most + 1, false)] {
+        let record = r#"{"code":200,"data":{"taskId":"t","state":"complete","successFlag":1,"midiData":{"state":"complete","instruments":[]}}}"#;
+        api.set("t", record.to_owned() + &" ".repeat(length - record.len()));
+        let client = client(&api).timeout(Duration::from_secs(60));
+        match client.record(&Midi, &task).await {
+            Ok(Some(_)) => assert!(fits, "{length}"),
+            Err(ClientError::TooLarge) => assert!(!fits, "{length}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_product_without_an_endpoint_nothing_is_asked() {
+    let api = FakeApi::default();
+    let error = client(&api).record(&AnyProduct, &task("t")).await;
+    assert!(matches!(error, Err(ClientError::NoRecords)), "{error:?}");
+    assert_eq!(api.count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_default_an_answer_and_a_turn_are_waited_for_ten_seconds_each() {
+    let ten = Duration::from_secs(10);
+    let api = FakeApi::default();
+    let client = client(&api);
+    api.hang();
+    let began = Instant::now();
+    let error = client.record_info(&task("t")).await.unwrap_err();
+    assert!(matches!(error, ClientError::TimedOut));
+    assert_eq!(began.elapsed(), ten);
+    api.recover();
+    api.break_down(Reply::new(429, "").retry_after("60"));
+    let _ = client.record_info(&task("u")).await;
+    let began = Instant::now();
+    let error = client.record_info(&task("v")).await.unwrap_err();
+    assert!(matches!(error, ClientError::Busy));
+    assert_eq!(began.elapsed(), ten);
+}
+
+#[tokio::test(start_paused = true)]
+async fn by_default_five_a_second_are_asked_and_a_rate_of_none_is_one() {
+    let times = async |client: VoiceClient<FakeApi>, api: FakeApi, count| {
+        let tasks: Vec<_> = (0..count).map(|n| task(&format!("task-{n}"))).collect();
+        let questions = tasks.iter().map(|task| client.record_info(task));
+        futures_util::future::join_all(questions).await;
+        api.requests().iter().map(|it| it.at).collect::<Vec<_>>()
+    };
+    let api = FakeApi::default();
+    let asked = times(client(&api), api, 11).await;
+    for pair in asked.windows(2) {
+        assert_eq!(pair[1] - pair[0], Duration::from_millis(200));
+    }
+    let (api, span) = (FakeApi::default(), Duration::from_secs(4));
+    let asked = times(client(&api).rate(0, span), api, 3).await;
+    for pair in asked.windows(2) {
+        assert_eq!(pair[1] - pair[0], span);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -136,7 +136,7 @@ fn attacks() -> Vec<Attack> {
     let variants = |body: fn(usize) -> String| (0..500).map(|n| forged(body(n))).collect();
     vec![
         Attack {
-            name: "The captured request again",
+            name: "the captured request again",
             kind: Generate,
             steps: vec![
                 Records(is_done),
@@ -149,7 +149,7 @@ fn attacks() -> Vec<Attack> {
             stopped_with: "**stopped**: the same",
         },
         Attack {
-            name: "Success with a foreign voice, before the genuine one",
+            name: "success with a foreign voice, before the genuine one",
             kind: Generate,
             steps: vec![
                 Arrives(forged(success("forged")), [200, 503]),
@@ -162,7 +162,7 @@ fn attacks() -> Vec<Attack> {
             stopped_with: "**stopped**: the record is pending; 503, and asked on about",
         },
         Attack {
-            name: "Success with a foreign voice, once the task is done",
+            name: "success with a foreign voice, once the task is done",
             kind: Generate,
             steps: vec![
                 Records(is_done),
@@ -175,7 +175,7 @@ fn attacks() -> Vec<Attack> {
             stopped_with: "**stopped**: the record is delivered instead",
         },
         Attack {
-            name: "Success with a foreign voice, after the genuine one",
+            name: "success with a foreign voice, after the genuine one",
             kind: Generate,
             steps: vec![
                 Records(is_done),
@@ -188,7 +188,7 @@ fn attacks() -> Vec<Attack> {
             stopped_with: "**stopped**: what stands is confirmed",
         },
         Attack {
-            name: "Failure before the genuine success",
+            name: "failure before the genuine success",
             kind: Generate,
             steps: vec![
                 Arrives(forged(failure), [200, 503]),
@@ -201,7 +201,7 @@ fn attacks() -> Vec<Attack> {
             stopped_with: "**stopped**: the record is pending; 503, and asked on about",
         },
         Attack {
-            name: "Failure after the genuine success",
+            name: "failure after the genuine success",
             kind: Generate,
             steps: vec![
                 Records(is_done),
@@ -214,7 +214,7 @@ fn attacks() -> Vec<Attack> {
             stopped_with: "**stopped**: the same",
         },
         Attack {
-            name: "Hostile phrase to be sung",
+            name: "hostile phrase to be sung",
             kind: Validate,
             steps: vec![
                 Records(|api| api.phrase("t", "genuine")),
@@ -227,7 +227,7 @@ fn attacks() -> Vec<Attack> {
             stopped_with: "**stopped**: the record is delivered instead",
         },
         Attack {
-            name: "Hostile error message for a task that failed",
+            name: "hostile error message for a task that failed",
             kind: Generate,
             steps: vec![
                 Records(|api| api.fail("t")),
@@ -240,7 +240,7 @@ fn attacks() -> Vec<Attack> {
             stopped_with: "**stopped**: the record is delivered instead",
         },
         Attack {
-            name: "The pair of another product or of staging, under a voice body",
+            name: "the pair of another product or of staging, under a voice body",
             kind: Generate,
             steps: vec![Arrives(Callback::success("music-1", "forged"), [200, 503])],
             without: seeing(["ready forged"], 0),
@@ -301,7 +301,7 @@ fn attacks() -> Vec<Attack> {
             stopped_with: "the same, as long as the record does not decide",
         },
         Attack {
-            name: "A body altered on its way",
+            name: "a body altered on its way",
             kind: Generate,
             steps: vec![
                 Records(is_done),
@@ -313,7 +313,7 @@ fn attacks() -> Vec<Attack> {
             stopped_with: "**stopped**: the record is delivered instead",
         },
         Attack {
-            name: "A pair older than the tolerance",
+            name: "a pair older than the tolerance",
             kind: Generate,
             steps: vec![
                 Records(is_done),
@@ -325,7 +325,7 @@ fn attacks() -> Vec<Attack> {
             stopped_with: "**stopped**: 401",
         },
         Attack {
-            name: "The pair for another task",
+            name: "the pair for another task",
             kind: Generate,
             steps: vec![
                 Records(is_done),
@@ -337,7 +337,7 @@ fn attacks() -> Vec<Attack> {
             stopped_with: "**stopped**: 401",
         },
         Attack {
-            name: "Two ids, or one key twice",
+            name: "two ids, or one key twice",
             kind: Generate,
             steps: vec![
                 Arrives(
@@ -359,7 +359,7 @@ fn attacks() -> Vec<Attack> {
             stopped_with: "**stopped**: 400",
         },
         Attack {
-            name: "No pair at all",
+            name: "no pair at all",
             kind: Generate,
             steps: vec![Arrives(
                 Callback {
@@ -378,22 +378,18 @@ fn attacks() -> Vec<Attack> {
 
 #[tokio::test(start_paused = true)]
 async fn each_attack_ends_as_the_table_says() {
-    println!("| Attack with one captured header pair | signature alone | with `confirm` |");
-    println!("|---|---|---|");
+    let readme = include_str!("../../README.md");
+    let head = "| attack | signature alone | with `confirm` |\n|---|---|---|\n";
+    let (_, table) = readme.split_once(head).expect("the table");
+    let mut rows = table.lines();
     for attack in attacks() {
-        assert_eq!(
-            play(&attack, false).await,
-            attack.without,
-            "{}",
-            attack.name
-        );
-        assert_eq!(play(&attack, true).await, attack.with, "{}", attack.name);
-        let Attack {
-            name,
-            stopped_without,
-            stopped_with,
-            ..
-        } = attack;
-        println!("| {name} | {stopped_without} | {stopped_with} |");
+        let name = attack.name;
+        assert_eq!(play(&attack, false).await, attack.without, "{name}");
+        assert_eq!(play(&attack, true).await, attack.with, "{name}");
+        let (without, with) = (attack.stopped_without, attack.stopped_with);
+        let row = format!("| {name} | {without} | {with} |");
+        println!("{row}");
+        assert_eq!(rows.next(), Some(&*row));
     }
+    assert_eq!(rows.next(), Some(""));
 }

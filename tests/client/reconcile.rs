@@ -15,8 +15,9 @@ use harness::{Callback, Seen, accepting, answer, key, post, serve, until};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use suno_callback::{
-    CallbackKind, Disposition, MemoryStore, Reconciler, SunoCallbackLayer, SunoCallbackService,
-    TaskId, Trust, Unconfirmed, UrlSecret, Via, VoiceClient, VoiceEvent, VoiceOutcome,
+    CallbackKind, Confirm, Confirmation, Disposition, MemoryStore, Reconciler, SunoCallbackLayer,
+    SunoCallbackService, TaskId, Trust, Unconfirmed, UrlSecret, Via, VoiceClient, VoiceEvent,
+    VoiceOutcome,
     client::{ApiKey, Pace, Unsettled, Watched, Watchlist},
 };
 use tokio::{
@@ -385,6 +386,109 @@ async fn many_tasks_are_taken_over_a_few_at_a_time() {
         .await;
     assert_eq!((delivered, seen.len()), (1_000, 1_000));
     assert_eq!(rig.api.count(), 1_000);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stops_taking_over_takes_no_more_and_what_was_taken_stays_watched() {
+    let seen = Seen::default();
+    let rig = Rig::new(layer(), noting(&seen));
+    let taken = AtomicUsize::new(0);
+    let tasks = (0..100).map(|n| {
+        taken.fetch_add(1, SeqCst);
+        task(&n.to_string())
+    });
+    let taking = rig.watchlist.watch_all(tasks, 10, |_, _| {});
+    // The first question about each comes at once.
+    assert!(timeout(Duration::from_secs(1), taking).await.is_err());
+    assert_eq!((taken.load(SeqCst), rig.api.count()), (10, 10));
+    assert_eq!(rig.watchlist.len(), 10);
+    (0..100).for_each(|n| rig.api.succeed(&n.to_string(), "v"));
+    while !rig.watchlist.is_empty() {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    assert_eq!((taken.load(SeqCst), seen.len()), (10, 10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_nobody_awaits_goes_on() {
+    let seen = Seen::default();
+    let rig = Rig::new(layer(), noting(&seen));
+    drop(rig.watchlist.watch(&task("t")));
+    rig.api.succeed("t", "v");
+    until("it is delivered", || seen.len() == 1).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_somebody_watches_is_left_to_it() {
+    let seen = Seen::default();
+    let rig = Rig::new(layer(), noting(&seen));
+    let watch = rig.watchlist.watch(&task("t"));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let second = Reconciler::new(client(&rig.api), rig.service.clone());
+    let second = second.watching(rig.watchlist.clone());
+    timeout(Duration::from_millis(1), second.run())
+        .await
+        .unwrap();
+    rig.api.succeed("t", "v");
+    assert!(matches!(watch.await, Watched::Delivered(_)));
+}
+
+/// Knows what it was asked with, and for how long.
+#[derive(Clone, Default)]
+struct OfOnesOwn {
+    asked: Arc<Mutex<Vec<VoiceEvent>>>,
+    waited: Arc<Mutex<Vec<Duration>>>,
+    hangs: bool,
+}
+
+impl Confirm for OfOnesOwn {
+    async fn confirm(&self, reported: &VoiceEvent) -> Confirmation {
+        struct Waiting<'a>(&'a Mutex<Vec<Duration>>, Instant);
+        impl Drop for Waiting<'_> {
+            fn drop(&mut self) {
+                self.0.lock().unwrap().push(self.1.elapsed());
+            }
+        }
+        self.asked.lock().unwrap().push(reported.clone());
+        let _waiting = Waiting(&self.waited, Instant::now());
+        if self.hangs {
+            pending::<()>().await;
+        }
+        let body = Callback::success(reported.task_id().as_str(), "v").body;
+        let record = VoiceEvent::from_record(reported.kind(), reported.task_id(), body);
+        Confirmation::Confirmed(record.unwrap())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_confirmer_of_ones_own_is_asked_by_a_poll_with_an_event_that_claims_nothing() {
+    let (seen, own) = (Seen::default(), OfOnesOwn::default());
+    let service = layer().layer(noting(&seen));
+    let reconciler = Reconciler::new(own.clone(), service);
+    let watch = reconciler.watch(&task("t"));
+    tokio::spawn(reconciler.run());
+    assert!(matches!(watch.await, Watched::Delivered(_)));
+    let asked = own.asked.lock().unwrap();
+    assert_eq!((asked.len(), seen.len()), (1, 1));
+    assert_eq!(asked[0].task_id(), "t");
+    assert_eq!(asked[0].outcome(), VoiceOutcome::Unknown);
+    assert_eq!((asked[0].voice_id(), asked[0].code()), (None, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_of_a_poll_that_hangs_is_given_up_after_30_seconds_and_asked_again() {
+    let own = OfOnesOwn {
+        hangs: true,
+        ..OfOnesOwn::default()
+    };
+    let service = layer().layer(noting(&Seen::default()));
+    let reconciler = Reconciler::new(own.clone(), service);
+    let watch = reconciler.watch(&task("t"));
+    tokio::spawn(reconciler.run());
+    assert!(timeout(Duration::from_secs(300), watch).await.is_err());
+    let waited = own.waited.lock().unwrap();
+    assert!(waited.len() > 3, "{waited:?}");
+    assert!(waited.iter().all(|it| it.as_secs() == 30), "{waited:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -463,6 +463,16 @@ async fn without_signatures_the_url_must_carry_the_secret_exactly_once() {
 }
 
 #[tokio::test]
+async fn a_key_lets_nobody_in_where_the_url_must_carry_the_secret() {
+    let secret = UrlSecret::new("0123456789abcdef").unwrap();
+    let layer = SunoCallbackLayer::unsigned(secret, MemoryStore::default()).also_accept(key());
+    let service = layer.layer(accepting(Seen::default()));
+    let response = service.oneshot(good()).await.unwrap();
+    let reply = Reply::of(response).await;
+    reply.assert_refusal(Rejection::UrlSecretWrong);
+}
+
+#[tokio::test]
 async fn a_closed_drain_refuses_before_anything_else() {
     let layer = layer();
     let probe = Probe::with(&layer);

@@ -384,13 +384,14 @@ async fn a_conflict_with_an_unconfirmed_success_is_settled_by_the_record() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_confirmer_a_conflict_goes_to_the_hook() {
-    let reported = Arc::new(AtomicUsize::new(0));
+async fn without_a_confirmer_a_conflict_goes_to_the_hook_with_what_nothing_signed_can_say() {
+    let reported = Arc::new(Mutex::new(Vec::new()));
     let hook = Arc::clone(&reported);
     let secret = UrlSecret::new("0123456789abcdef").unwrap();
     let layer =
-        SunoCallbackLayer::unsigned(secret, MemoryStore::default()).on_conflict(move |_| {
-            hook.fetch_add(1, SeqCst);
+        SunoCallbackLayer::unsigned(secret, MemoryStore::default()).on_conflict(move |conflict| {
+            let said = (conflict.same_header_pair, conflict.first_trust);
+            hook.lock().unwrap().push(said);
         });
     let seen = Seen::default();
     let service = layer.layer(accepting(seen.clone()));
@@ -399,7 +400,8 @@ async fn without_a_confirmer_a_conflict_goes_to_the_hook() {
         let response = service.clone().oneshot(request).await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
     }
-    assert_eq!((seen.len(), reported.load(SeqCst)), (1, 1));
+    assert_eq!(seen.len(), 1);
+    assert_eq!(*reported.lock().unwrap(), [(None, Trust::Unsigned)]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ use std::{
 use harness::{
     Callback, Receiver, Reply, Seen, assert_postponed,
     faulty::{Fault, Faulty, Op, Stranger},
-    handling, key, ms, ok_after, said, secs, send, slot_of, spawn_send, until,
+    handling, key, logs, ms, ok_after, said, secs, send, slot_of, spawn_send, until,
 };
 use http::StatusCode;
 use suno_callback::{
@@ -342,6 +342,34 @@ async fn what_the_store_does_not_take_is_counted_and_does_not_keep_the_process()
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_store_refuses_to_the_end_is_given_up_and_told_by_the_log_alone() {
+    logs::capture();
+    let it = Setup::new(|_| ok_after(secs(0)));
+    it.store.always(Op::Commit, Fault::Fail);
+    let reply = it.spawn(&task(0));
+    sleep(secs(14)).await;
+    assert_eq!(reply.await.unwrap().status(), StatusCode::OK);
+    assert!(!logs::say("could not be recorded"));
+    let drained = it.drain.finish(secs(0)).await;
+    assert_eq!((drained.aborted, drained.unsettled), (0, 0));
+    assert!(logs::say("could not be recorded"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_second_finish_waits_for_what_the_first_has_left() {
+    let it = Setup::new(|_| pending());
+    it.store.always(Op::Release, Fault::Hang);
+    let _running = it.spawn(&task(0));
+    it.active(1).await;
+    let first = it.drain.abort(ms(500)).await;
+    assert_eq!((first.aborted, first.unsettled), (1, 1));
+    it.store.heal();
+    let second = it.drain.finish(secs(30)).await;
+    assert_eq!((second.aborted, second.unsettled), (1, 0));
+    it.stranger.hold(&slot_of(&task(0)).await, secs(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_finish_that_is_dropped_ends_nothing() {
     let it = Setup::new(|_| ok_after(secs(5)));
     let running = it.spawn(&task(0));
@@ -525,6 +553,19 @@ async fn a_server_that_fails_ends_its_layer_too_and_its_error_is_told() {
     assert_eq!(served, Err("no sockets any more"));
     assert!(start.elapsed() <= secs(8));
     it.stranger.hold(&slot_of(&task(0)).await, secs(1)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_the_server_is_passed_on() {
+    let drain = Setup::new(|_| pending()).drain;
+    let panicking = async { panic!("of the server") };
+    let served = tokio::spawn(async move {
+        let panicking: std::pin::Pin<Box<dyn Future<Output = Result<(), Infallible>> + Send>> =
+            Box::pin(panicking);
+        drain.serve(panicking, pending::<()>(), secs(8)).await
+    });
+    let panic = served.await.unwrap_err().into_panic();
+    assert_eq!(panic.downcast_ref(), Some(&"of the server"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -219,3 +219,24 @@ fn a_refusal_says_what_to_change() {
         "retain_progress (60s) must be at least twice the tolerance (300s): give it 600s"
     );
 }
+
+#[test]
+fn a_product_is_said_before_what_speaks_of_its_events() {
+    use harness::provider::{Provider, Says};
+    use suno_callback::product::Music;
+
+    type Layer = SunoCallbackLayer<Faulty>;
+    let speaking: [fn(Layer) -> Layer; 3] = [
+        |it| it.confirm(Provider::that([Says::PENDING])),
+        |it| it.on_unconfirmed(|_| {}),
+        |it| it.on_conflict(|_| {}),
+    ];
+    for speak in speaking {
+        let late = move || drop(speak(layer()).receives(Music));
+        let panic = std::panic::catch_unwind(late).unwrap_err();
+        let text = panic.downcast_ref::<&str>().unwrap();
+        assert!(text.starts_with("`receives` comes before"), "{text}");
+    }
+    let silent = layer().namespace("n").unconfirmed(Default::default());
+    drop(silent.receives(Music).on_conflict(|_| {}));
+}

@@ -152,6 +152,21 @@ async fn one_event_is_logged_per_request_with_what_an_operator_needs() {
     }
 }
 
+#[tokio::test]
+async fn a_conflict_is_an_error_in_the_log_unless_a_hook_hears_of_it() {
+    for (layer, is_logged) in [(layer(), true), (layer().on_conflict(|_| {}), false)] {
+        logs::capture();
+        let probe = Probe::with(&layer);
+        probe.send(Callback::success("t", "first").request()).await;
+        let second = probe.send(Callback::success("t", "second").request()).await;
+        second.assert_received(Disposition::Conflict);
+        let lines = logs::lines();
+        let errors: Vec<_> = lines.iter().filter(|it| it.starts_with("ERROR")).collect();
+        assert_eq!(errors.len(), usize::from(is_logged), "{lines:?}");
+        assert!(errors.iter().all(|it| it.contains("different results")));
+    }
+}
+
 #[test]
 fn f64_debug_of_an_event_is_escaped_and_cut() {
     logs::capture();

@@ -3,7 +3,8 @@
 
 use std::{
     convert::Infallible,
-    future::poll_fn,
+    future::{pending, poll_fn, ready},
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::{
         Arc,
@@ -14,10 +15,11 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use harness::{
     Callback, Handler, Receiver, Seen, answer,
     faulty::{Fault, Faulty, Op},
-    handling, key, said, send, until,
+    handling, key, said, secs, send, until,
 };
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
@@ -436,4 +438,25 @@ async fn a_store_that_panics_again_and_again_leaves_nothing_behind() {
     store.heal();
     let reply = send(&receiver, &Callback::success("task", "voice")).await;
     assert_eq!(said(&reply), Some(Disposition::Accepted));
+}
+
+#[test]
+fn what_has_to_wait_panics_outside_of_a_runtime_and_what_need_not_does_not() {
+    let layer = || SunoCallbackLayer::new(key(), MemoryStore::default());
+    let poll = |work: Handler| {
+        let call = layer()
+            .layer(work)
+            .call(Callback::success("t", "v").request());
+        catch_unwind(AssertUnwindSafe(|| call.now_or_never().map(Result::unwrap)))
+    };
+    let at_once = handling(Seen::default(), |_| ready(StatusCode::OK));
+    assert_eq!(poll(at_once).unwrap().unwrap().status(), StatusCode::OK);
+    assert!(poll(handling(Seen::default(), |_| pending())).is_err());
+    let served = || {
+        let server = ready(Ok::<(), Infallible>(()));
+        let drain = layer().drain();
+        let served = drain.serve(server, pending::<()>(), secs(1));
+        served.now_or_never();
+    };
+    assert!(catch_unwind(served).is_err());
 }

@@ -404,6 +404,7 @@ async fn a_handler_that_never_ends_is_ended_ten_minutes_after_the_answer_and_its
     }
     let dropped = Arc::new(AtomicBool::new(false));
     let flag = dropped.clone();
+    harness::logs::capture();
     let it = Setup::new(move |_| {
         let dropped = Dropped(flag.clone());
         async move {
@@ -418,6 +419,7 @@ async fn a_handler_that_never_ends_is_ended_ten_minutes_after_the_answer_and_its
     assert!(it.stranger.sees_it_held(&it.slot).await);
     sleep(ms(100)).await;
     assert!(dropped.load(SeqCst));
+    assert!(harness::logs::say("stopped=ran_too_long"));
     assert_eq!(it.drain.active(), 0);
     it.stranger.hold(&it.slot, secs(1)).await;
 }
@@ -478,6 +480,66 @@ async fn a_renewal_or_a_commit_that_fails_is_repeated_within_150_ms_while_the_le
         it.store.heal();
         assert_received(&first.await.unwrap().0, Disposition::Accepted);
         it.idle().await;
+    }
+}
+
+/// The pauses between the calls of these operations.
+fn pauses(store: &Faulty, ops: &[Op]) -> Vec<Duration> {
+    let calls = store.calls();
+    let times: Vec<_> = calls.iter().filter(|it| ops.contains(&it.op)).collect();
+    let pauses = times.windows(2).map(|pair| pair[1].at - pair[0].at);
+    pauses.collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_a_short_lease_it_is_a_32nd_and_beside_what_hangs_another_starts_each_quarter() {
+    let short = Times {
+        lease: secs(2),
+        heartbeat: ms(500),
+        store_operation: ms(400),
+        ..Times::default()
+    };
+    for (times, fault, first, then) in [
+        (short.clone(), Fault::Fail, ms(63), ms(63)),
+        (short, Fault::Hang, ms(401), ms(101)),
+        (Times::default(), Fault::Hang, ms(1001), ms(251)),
+    ] {
+        let build = |it: SunoCallbackLayer<_>| it.times(times.clone()).unwrap();
+        let it = Setup::with(|_| ok_after(secs(6)), build).await;
+        it.store.always(Op::Renew, fault);
+        let reply = it.send_later(secs(0));
+        sleep(times.lease - ms(50)).await;
+        let pauses = pauses(&it.store, &[Op::Renew]);
+        assert!(pauses.len() > 5 && pauses[0] <= first, "{pauses:?}");
+        assert!(pauses[1..].iter().all(|it| *it <= then), "{pauses:?}");
+        it.store.heal();
+        assert_received(&reply.await.unwrap().0, Disposition::Accepted);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pauses_before_a_store_or_a_claim_is_looked_at_grow_from_a_fifth_of_the_longest() {
+    for is_away in [true, false] {
+        let it = Setup::new(|_| ok_after(secs(0))).await;
+        let why = match is_away {
+            true => {
+                it.store.always_all(Fault::Fail);
+                Rejection::StoreUnavailable
+            }
+            false => {
+                it.stranger.hold(&it.slot, secs(60)).await;
+                Rejection::StillInFlight
+            }
+        };
+        assert_postponed(&it.send().await, why);
+        let pauses = pauses(&it.store, &[Op::Peek, Op::Claim]);
+        // The jitter shortens each by up to a quarter, and the last one ends with the time.
+        let longest = [100, 200, 400].into_iter().chain(std::iter::repeat(500));
+        for (pause, longest) in pauses[..pauses.len() - 1].iter().zip(longest) {
+            let fits = ms(longest) * 3 / 4 <= *pause && *pause <= ms(longest + 1);
+            assert!(fits, "{pauses:?}");
+        }
+        assert!(pauses.len() > 10, "{pauses:?}");
     }
 }
 

@@ -213,6 +213,27 @@ async fn twins_at_different_services_of_one_layer_wait_for_each_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_layer_whose_limits_were_changed_keeps_a_table_of_its_own() {
+    let (seen, store) = (Seen::default(), Faulty::default());
+    let (handler, gate) = gated(&seen);
+    let layer = SunoCallbackLayer::new(key(), store.clone());
+    let changed = layer.clone().limits(Limits::default()).unwrap();
+    let receivers = [&layer, &layer, &changed].map(|it| it.layer(handler.clone()));
+    let mut sent = Vec::new();
+    for (receiver, asked) in receivers.iter().zip([1, 1, 2]) {
+        sent.push(spawn_send(receiver, &task(0)));
+        let count = sent.len();
+        until("it waits", || layer.drain().active() == count).await;
+        assert_eq!(store.count(Op::Claim), asked);
+    }
+    gate.add_permits(1);
+    for reply in sent {
+        assert_eq!(reply.await.unwrap().status(), StatusCode::OK);
+    }
+    assert_eq!(seen.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn f19_a_flood_of_duplicates_parks_sixty_four_and_postpones_the_rest_at_once() {
     let (seen, store) = (Seen::default(), Faulty::default());
     let (handler, gate) = gated(&seen);

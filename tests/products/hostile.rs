@@ -155,6 +155,18 @@ fn what_is_very_deep_or_very_long_is_read_in_place() {
 }
 
 #[test]
+fn one_url_for_everything_collects_64_links_at_most() {
+    for (count, most) in [(63, 63), (64, 64), (65, 64), (10_000, 64)] {
+        let links: Vec<_> = (0..count).map(|n| format!(r#""https://f/{n}""#)).collect();
+        let links = links.join(",");
+        let body =
+            format!(r#"{{"code":200,"data":{{"taskId":"t","info":{{"resultUrls":[{links}]}}}}}}"#);
+        let event = AnyProduct.parse(body).expect("an event");
+        assert_eq!(event.links().len(), most);
+    }
+}
+
+#[test]
 fn a_limit_leaves_room_for_what_is_documented() {
     let escaped = r"\ud83c\udfb5".repeat(5_000);
     let track = format!(r#"{{"id":"a","prompt":"{escaped}","audio_url":"https://f/a"}}"#);

@@ -6,6 +6,7 @@ mod foreign;
 mod hostile;
 mod mutation;
 mod odd;
+mod own;
 mod said;
 mod typed;
 mod witnesses;

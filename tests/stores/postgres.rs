@@ -559,6 +559,27 @@ async fn a_check_names_the_rights_that_the_role_lacks() {
 }
 
 #[tokio::test]
+async fn a_check_names_the_schema_that_the_role_may_not_use() {
+    let fixture = Fixture::new().await;
+    let (pool, role) = role(&fixture, "").await;
+    let schema = unique("schema");
+    let name = format!("{schema}.slots");
+    fixture.run(&format!("CREATE SCHEMA {schema}")).await;
+    let ours = PostgresStore::new(fixture.pool.clone()).table(&name);
+    ours.unwrap().migrate().await.unwrap();
+    fixture.run(&format!("GRANT ALL ON {name} TO {role}")).await;
+    let theirs = PostgresStore::new(pool).table(&name).unwrap();
+    let refused = theirs.check().await.unwrap_err();
+    assert!(refused.to_string().contains("lacks a right"), "{refused}");
+    let source = refused.source().unwrap().to_string();
+    assert!(source.contains(&schema), "{source}");
+    fixture
+        .run(&format!("GRANT USAGE ON SCHEMA {schema} TO {role}"))
+        .await;
+    theirs.check().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_check_names_a_read_only_default() {
     let fixture = Fixture::new().await;
     let (pool, role) = role(&fixture, "SET default_transaction_read_only = on").await;
@@ -648,16 +669,52 @@ async fn what_has_expired_is_swept_in_bounded_batches() {
         )
         .await;
     assert_eq!(fixture.store.sweep(100).await.unwrap(), 100);
-    assert_eq!(fixture.rows().await, 1401);
-    // Claims do it too, once in a while.
-    for _ in 0..300 {
-        let claim = fixture.store.claim(&kept, owner(1), LEASE).await.unwrap();
-        granted(claim);
+    // Every 128th claim does it too, and nothing else.
+    let mut claims = 1;
+    for (sweeps, left) in [(1, 401), (2, 1)] {
+        let before = fixture.rows().await;
+        while claims < sweeps * 128 - 1 {
+            let claim = fixture.store.claim(&kept, owner(1), LEASE).await.unwrap();
+            granted(claim);
+            claims += 1;
+        }
+        assert_eq!(fixture.rows().await, before);
+        granted(fixture.store.claim(&kept, owner(1), LEASE).await.unwrap());
+        claims += 1;
+        until("expired rows must be swept", || async {
+            fixture.rows().await == left
+        })
+        .await;
     }
-    until("expired rows must be swept", || async {
-        fixture.rows().await == 1
-    })
-    .await;
+}
+
+#[tokio::test]
+async fn a_row_takes_what_the_documentation_says() {
+    let fixture = Fixture::new().await;
+    let rows = 20_000;
+    fixture
+        .run(&format!(
+            "INSERT INTO TABLE_ SELECT sha256(n::text::bytea), 2, decode(repeat('01', 16), 'hex'), \
+             1, 1, now(), decode(repeat('07', 42), 'hex'), now() + n * interval '1 s' \
+             FROM generate_series(1, {rows}) AS n",
+        ))
+        .await;
+    let bytes = fixture.text("SELECT pg_total_relation_size('TABLE_')::text");
+    let bytes = bytes.await.parse::<usize>().unwrap() / rows;
+    let page = include_str!("../../src/store/postgres/mod.rs");
+    harness::assert_some(bytes, page, "A row takes some ");
+}
+
+#[tokio::test]
+async fn a_row_that_was_deleted_by_hand_is_a_slot_that_nobody_knows() {
+    let (fixture, slot) = (Fixture::new().await, slot());
+    for _ in 0..2 {
+        let held = granted(fixture.store.claim(&slot, owner(1), LEASE).await.unwrap());
+        assert_eq!((held.fence(), held.attempt()), (1, 1));
+        let commit = fixture.store.commit(&slot, &held, &record(), MONTH).await;
+        assert_eq!(commit.unwrap(), Settled::Applied);
+        assert_eq!(fixture.run("DELETE FROM TABLE_").await, 1);
+    }
 }
 
 #[tokio::test]
@@ -763,6 +820,27 @@ where
     let service = SunoCallbackLayer::new(key(), store).layer(handler);
     let request = Callback::success("task", "voice").request();
     service.oneshot(request).await.unwrap().status()
+}
+
+#[tokio::test]
+async fn a_handler_that_says_ok_without_having_committed_is_recorded_as_done() {
+    let fixture = Arc::new(Fixture::new().await);
+    let effects = fixture.effects().await;
+    let status = handled(fixture.store.clone(), {
+        let effects = effects.clone();
+        move |delivery| {
+            let effects = effects.clone();
+            async move {
+                let mut tx = effects.pool.begin().await.unwrap();
+                raw_sql(effects.insert()).execute(&mut *tx).await.unwrap();
+                delivery.commit_in(&mut tx).await.unwrap();
+                tx.rollback().await.unwrap();
+            }
+        }
+    });
+    assert_eq!(status.await, StatusCode::OK);
+    assert_eq!(effects.count().await, 0);
+    assert_eq!(fixture.text("SELECT state::text FROM TABLE_").await, "2");
 }
 
 #[tokio::test]

@@ -316,6 +316,55 @@ async fn an_open_slot_is_kept_for_an_hour_and_a_done_one_for_its_retention() {
 }
 
 #[tokio::test]
+async fn a_key_takes_what_the_documentation_says() {
+    const KEYS: usize = 2_000;
+    let server = Redis::start(&[]);
+    let store = RedisStore::new(server.client());
+    let mut raw = server
+        .client()
+        .get_multiplexed_async_connection()
+        .await
+        .unwrap();
+    let mut used = async || {
+        let mut info = redis::cmd("INFO");
+        let info: String = info.arg("memory").query_async(&mut raw).await.unwrap();
+        let used = info.lines().find_map(|it| it.strip_prefix("used_memory:"));
+        used.unwrap().parse::<usize>().unwrap()
+    };
+    // As long as the layer's own.
+    let record = Record::try_from(&[7; 42][..]).unwrap();
+    let done = async || {
+        let slot = slot();
+        let held = granted(store.claim(&slot, owner(1), LEASE).await.unwrap());
+        let committed = store.commit(&slot, &held, &record, WEEK).await;
+        assert_eq!(committed.unwrap(), Settled::Applied);
+    };
+    // The scripts and the connections take their room once.
+    done().await;
+    let before = used().await;
+    for _ in 0..KEYS {
+        done().await;
+    }
+    let bytes = (used().await - before) / KEYS;
+    let page = include_str!("../../src/store/redis/mod.rs");
+    harness::assert_some(bytes, page, "A key takes some ");
+}
+
+#[tokio::test]
+async fn a_key_that_was_deleted_by_hand_is_a_slot_that_nobody_knows() {
+    let fixture = Fixture::new().await;
+    let (store, slot) = (&fixture.store, slot());
+    for _ in 0..2 {
+        let held = granted(store.claim(&slot, owner(1), LEASE).await.unwrap());
+        assert_eq!((held.fence(), held.attempt()), (1, 1));
+        let committed = store.commit(&slot, &held, &record(), WEEK).await;
+        assert_eq!(committed.unwrap(), Settled::Applied);
+        let deleted: u32 = fixture.raw.clone().del(fixture.key(&slot)).await.unwrap();
+        assert_eq!(deleted, 1);
+    }
+}
+
+#[tokio::test]
 async fn scripts_that_the_server_forgot_are_sent_again() {
     let server = Redis::start(&[]);
     let raw = server
@@ -659,7 +708,11 @@ async fn a_check_names_every_command_that_the_acl_lacks() {
 
 #[tokio::test]
 async fn the_rights_that_the_documentation_names_suffice() {
+    let page = include_str!("../../src/store/redis/mod.rs").replace("\n///", "");
+    let (_, named) = page.split_once("`~suno-callback:*` and `").unwrap();
+    let (named, _) = named.split_once('`').unwrap();
     let rights = RIGHTS.map(|right| format!("+{right}"));
+    assert!(named.split_whitespace().eq(&rights), "{named}");
     let mut acl = vec!["--user", "default", "on", "nopass", "~suno-callback:*"];
     acl.extend(rights.iter().map(String::as_str));
     let server = Redis::start(&acl);

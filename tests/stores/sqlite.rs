@@ -571,6 +571,80 @@ async fn what_has_ended_is_swept_in_bounded_batches() {
     assert!(store.peek(&slot(9)).await.unwrap().is_some());
 }
 
+async fn rows(pool: &SqlitePool) -> i64 {
+    let rows = sqlx::query_scalar("SELECT count(*) FROM suno_callback");
+    rows.fetch_one(pool).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_row_takes_what_the_documentation_says() {
+    let folder = Folder::new();
+    let pool = pool(&folder.file()).await;
+    SqliteStore::new(pool.clone()).migrate().await.unwrap();
+    let rows = 20_000;
+    // The owner and the record are as long as the layer's own, and every time has its eight bytes.
+    let fill = format!(
+        "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {rows}) \
+         INSERT INTO suno_callback (slot, state, owner, fence, attempt, lease_until, expires_at, record) \
+         SELECT randomblob(32), 2, randomblob(16), 1, 1, 1800000000000, 1800000000000 + n, randomblob(42) FROM n"
+    );
+    sqlx::query(AssertSqlSafe(fill))
+        .execute(&pool)
+        .await
+        .unwrap();
+    let pragma = async |name: &str| {
+        let value = sqlx::query_scalar(AssertSqlSafe(format!("PRAGMA {name}")));
+        value.fetch_one(&pool).await.unwrap()
+    };
+    let (pages, size): (i64, i64) = (pragma("page_count").await, pragma("page_size").await);
+    let bytes = usize::try_from(pages * size / rows).unwrap();
+    let page = include_str!("../../src/store/sqlite/mod.rs");
+    harness::assert_some(bytes, page, "A row takes some ");
+}
+
+#[tokio::test]
+async fn a_row_that_was_deleted_by_hand_is_a_slot_that_nobody_knows() {
+    let folder = Folder::new();
+    let pool = pool(&folder.file()).await;
+    let store = SqliteStore::new(pool.clone());
+    store.migrate().await.unwrap();
+    for _ in 0..2 {
+        let held = hold(&store, &slot(1), 1).await;
+        assert_eq!((held.fence(), held.attempt()), (1, 1));
+        let commit = store.commit(&slot(1), &held, &Record::EMPTY, LEASE).await;
+        assert_eq!(commit.unwrap(), Settled::Applied);
+        let delete = sqlx::query("DELETE FROM suno_callback");
+        delete.execute(&pool).await.unwrap();
+    }
+}
+
+/// The two ways to back it up that the documentation names: one that is whole, and one that is not.
+#[tokio::test]
+async fn a_backup_knows_what_was_done_and_a_copy_without_its_log_has_forgotten_it() {
+    let folder = Folder::new();
+    let pool = pool(&folder.file()).await;
+    let store = SqliteStore::new(pool.clone());
+    store.migrate().await.unwrap();
+    let held = hold(&store, &slot(1), 1).await;
+    let commit = store.commit(&slot(1), &held, &Record::EMPTY, LEASE).await;
+    assert_eq!(commit.unwrap(), Settled::Applied);
+    let (whole, copy) = (folder.0.join("whole.db"), folder.0.join("copy.db"));
+    let backup = format!("VACUUM INTO '{}'", whole.display());
+    sqlx::query(AssertSqlSafe(backup))
+        .execute(&pool)
+        .await
+        .unwrap();
+    std::fs::copy(folder.file(), &copy).unwrap();
+    hold(&store, &slot(2), 1).await;
+    for (file, knows) in [(whole, true), (copy, false)] {
+        let restored = open(&file).await;
+        let is_done = restored.peek(&slot(1)).await.unwrap().is_some();
+        assert_eq!(is_done, knows, "{}", file.display());
+        // What came later is handed over again.
+        assert_eq!(hold(&restored, &slot(2), 2).await.fence(), 1);
+    }
+}
+
 #[tokio::test]
 async fn claims_sweep_by_themselves() {
     let folder = Folder::new();
@@ -583,15 +657,16 @@ async fn claims_sweep_by_themselves() {
         .await
         .unwrap();
     assert_eq!(settled, Settled::Applied);
-    for who in 0..64 {
+    // Every 64th claim does, and nothing else.
+    for who in 0..63 {
+        assert_eq!(rows(&pool).await, if who == 0 { 1 } else { 2 });
         let held = hold(&store, &slot(2), who).await;
         let settled = store.release(&slot(2), &held).await.unwrap();
         assert_eq!(settled, Settled::Applied);
     }
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
-        let rows = sqlx::query_scalar("SELECT count(*) FROM suno_callback");
-        let rows: i64 = rows.fetch_one(&pool).await.unwrap();
+        let rows = rows(&pool).await;
         if rows == 1 {
             break;
         }

@@ -66,8 +66,9 @@ const ENDING: u8 = 2;
 pub struct Drained {
     /// Handlers that were ended because their time was up. Their claims are released.
     pub aborted: usize,
-    /// What had not ended when all time was up: releases and commits that the store did not take,
-    /// and handlers that block a thread. Such claims end with their lease.
+    /// What had not ended when all time was up: releases and commits that the store was still asked
+    /// for, and handlers that block a thread. Such claims end with their lease. A commit that the
+    /// store refused to the last was given up before: the log says so, and it is not counted here.
     pub unsettled: usize,
 }
 

@@ -22,7 +22,7 @@ use crate::util::clock;
 /// When it is full, and not before, it drops the done entry that expires first (of a large store:
 /// among 200,000), then the released slot that was used least recently, and never a held claim.
 ///
-/// An entry takes about 130 bytes, which its place keeps for the next one. There is no pause to
+/// An entry takes some 135 bytes, which its place keeps for the next one. There is no pause to
 /// grow: entries never move, and what finds them grows in small parts.
 ///
 /// # Errors

@@ -324,6 +324,15 @@ pub async fn slot_of(callback: &Callback) -> suno_callback::store::SlotKey {
     *seen.all()[0].1.slot()
 }
 
+/// That `figure` is within an eighth of the one that stands behind `words` on a page that says "some".
+#[track_caller]
+pub fn assert_some(figure: usize, page: &str, words: &str) {
+    let (_, said) = page.split_once(words).expect(words);
+    let end = said.find(|char: char| !char.is_ascii_digit());
+    let said: usize = said[..end.expect("an end")].parse().expect("a figure");
+    assert!(figure.abs_diff(said) <= said / 8, "{words}{said}: {figure}");
+}
+
 pub const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }

@@ -2,7 +2,7 @@
 
 use harness::{
     Callback, Handler, Receiver, Seen,
-    faulty::{Fault, Faulty, Op, Stranger},
+    faulty::{Fault, Faults as _, Faulty, Op, Stranger},
     handling, key, ms, ok_after,
     provider::{Provider, Says},
     secs, send, slot_of, spawn_send, until,

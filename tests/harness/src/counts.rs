@@ -19,10 +19,8 @@ pub const MALFORMED: Count = count("malformed", 5_000, 1_000_000);
 pub const SCHEDULES: Count = count("schedules", 500, 50_000);
 /// Orders in which the threads of a process meet, for each case and each way to choose them.
 pub const INTERLEAVINGS: Count = count("interleavings", 500, 1_000_000);
-/// Events whose Redis is behind a proxy that breaks connections in every way.
+/// Events whose store is behind a proxy that breaks connections in every way, on each of two.
 pub const ROUGH: Count = count("rough", 1_000, 20_000);
-/// The same with PostgreSQL, where a connection costs more.
-pub const ROUGH_POSTGRES: Count = count("rough", 100, 20_000);
 /// Outages of each real store, of the 2,640 in the table.
 pub const OUTAGES: Count = count("outages", 24, 2_640);
 /// Tasks of a simulated day of callbacks and polls.

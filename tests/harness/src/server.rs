@@ -258,13 +258,14 @@ impl Postgres {
     }
 }
 
-/// A PgBouncer of a test's own, in front of a PostgreSQL, which pools by transaction.
+/// A PgBouncer of a test's own, which pools by transaction.
 pub struct PgBouncer {
     process: Process,
 }
 
 impl PgBouncer {
-    pub fn start(server: &Postgres, settings: &[&str]) -> Self {
+    /// In front of whatever `server` leads to.
+    pub fn start(server: SocketAddr, settings: &[&str]) -> Self {
         let (port, dir, user) = (free_port(), Dir::new(), unprivileged());
         let file = dir.0.join("pgbouncer.ini");
         let mut text = format!(

@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
+// Its pictures are files there; the documentation has them where they belong.
+#![doc = "<style>img.readme { display: none }</style>"]
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(

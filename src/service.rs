@@ -28,6 +28,8 @@ use crate::{
 /// ```text
 /// gate -> body -> event -> signature -> (confirm) -> claim -> inner service -> commit | release -> reply
 /// ```
+///
+#[doc = include_str!("../docs/diagrams/request.svg")]
 #[derive(Debug)]
 pub struct SunoCallbackService<S, D, P: Product = DefaultProduct> {
     pub(crate) inner: S,

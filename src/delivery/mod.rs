@@ -44,6 +44,12 @@ use crate::{
 /// The layer inserts it into the extensions of the request beside the
 /// [`VoiceEvent`](crate::VoiceEvent); with the `axum` feature it is an extractor. Cheap to clone.
 ///
+/// # Which try it is
+///
+/// An event comes in up to four tries of the provider, and perhaps in a poll:
+///
+#[doc = include_str!("../../docs/diagrams/event.svg")]
+///
 /// # Example
 ///
 /// ```

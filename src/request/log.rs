@@ -105,12 +105,13 @@ mod on {
         event::Stage,
         product::{Event, Product},
         reply::{Answer, Disposition, Rejection},
+        request::hint,
         util::{Escaped, clock, log::TARGET},
     };
 
     /// One line about a genuine event.
     macro_rules! about {
-        ($level:ident, $subject:ident, $($rest:tt)+) => {
+        ($level:ident, $subject:ident, $hint:expr, $($rest:tt)+) => {
             $level!(
                 target: TARGET,
                 task_id = ?Escaped($subject.task_id.as_str()),
@@ -119,7 +120,7 @@ mod on {
                 name = name_of($subject.stage),
                 trust = $subject.origin.trust.as_str(),
                 key = $subject.origin.key_label.as_deref(),
-                hint = $subject.foreign.map(another_route),
+                hint = hint_of($subject, $hint),
                 $($rest)+
             )
         };
@@ -160,11 +161,12 @@ mod on {
         }
     }
 
-    /// What is plainly another product's has its handler elsewhere.
-    fn another_route(product: &str) -> DisplayValue<String> {
-        display(format!(
-            "content of {product}: is the URL of another product's route?"
-        ))
+    /// What is plainly another product's has its handler elsewhere, whatever else is the matter.
+    fn hint_of(subject: Subject<'_>, hint: Option<&str>) -> Option<DisplayValue<String>> {
+        let foreign = subject
+            .foreign
+            .map(|product| format!("content of {product}: is the URL of another product's route?"));
+        foreign.or_else(|| hint.map(str::to_owned)).map(display)
     }
 
     pub(crate) fn refused(rejection: Rejection, hint: impl FnOnce() -> Option<&'static str>) {
@@ -182,6 +184,7 @@ mod on {
             Answer::Received(disposition) => about!(
                 info,
                 subject,
+                None,
                 waited = ?(clock::look() - subject.began),
                 disposition = disposition.as_str(),
                 "received",
@@ -189,6 +192,7 @@ mod on {
             Answer::Refused(rejection) => about!(
                 warn,
                 subject,
+                hint::of_postponed(rejection),
                 waited = ?(clock::look() - subject.began),
                 status = rejection.status().as_u16(),
                 reason = %rejection,
@@ -206,6 +210,7 @@ mod on {
         about!(
             info,
             subject,
+            None,
             via = subject.origin.via.as_str(),
             waited = ?(granted - subject.began),
             handled = ?(clock::look() - granted),
@@ -299,8 +304,12 @@ mod off {
         reply::{Answer, Disposition, Rejection},
     };
 
-    pub(crate) fn span(_: &Delivery) {}
-    pub(crate) fn within<F: Future>((): (), work: F) -> impl Future<Output = F::Output> {
+    pub(crate) struct Span;
+
+    pub(crate) fn span(_: &Delivery) -> Span {
+        Span
+    }
+    pub(crate) fn within<F: Future>(_: Span, work: F) -> impl Future<Output = F::Output> {
         work
     }
     pub(crate) fn within_this<F: Future>(work: F) -> impl Future<Output = F::Output> {

@@ -10,6 +10,10 @@
 //!    +------ release -----+
 //! ```
 //!
+//! With what happens when a lease ends, and to those who come too late:
+//!
+#![doc = include_str!("../../docs/diagrams/slot.svg")]
+//!
 //! # Laws
 //!
 //! 1. A slot has at most one holder whose lease has not ended.

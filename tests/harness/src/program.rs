@@ -18,12 +18,17 @@ use crate::{Callback, KEY};
 /// How long anything may take that must come: far beyond need, on a machine that is busy too.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The example that cargo built beside this test.
+/// The example that cargo built beside this test. One that is a package of its own is a program of
+/// that package.
 pub fn example(name: &str) -> Command {
     let mut path: PathBuf = std::env::current_exe().unwrap();
     path.pop(); // this test
     path.pop(); // deps
-    program(path.join("examples").join(name))
+    let of_a_package = path.join(name);
+    match of_a_package.exists() {
+        true => program(of_a_package),
+        false => program(path.join("examples").join(name)),
+    }
 }
 
 /// A program that ends with the thread that starts it, so that a test which is killed leaves

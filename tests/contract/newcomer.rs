@@ -4,7 +4,7 @@ use axum::{Router, routing::post};
 use bytes::Bytes;
 use harness::{
     Callback, KEY,
-    faulty::{Fault, Faulty, Op},
+    faulty::{Fault, Faults as _, Faulty, Op},
     handling, key, logs,
     provider::Provider,
 };

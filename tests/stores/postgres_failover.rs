@@ -191,6 +191,29 @@ async fn a_failover_behind_pgbouncer_runs_each_event_once_that_the_layer_commits
     }
 }
 
+/// As many sessions of a pooler as it may have are with the server of now, and idle.
+async fn fill(pool: &PgPool) {
+    let mut sessions = JoinSet::new();
+    for _ in 0..SESSIONS {
+        let pool = pool.clone();
+        sessions.spawn(async move { raw_sql("SELECT pg_sleep(0.2)").execute(&pool).await });
+    }
+    assert!(sessions.join_all().await.iter().all(Result::is_ok));
+    idle(pool).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_failover_the_first_try_is_200_though_a_pooler_has_sessions_with_the_old_primary() {
+    let cluster = Cluster::start().await;
+    let pooler = cluster.pooler();
+    let (pool, seen) = (pool(at(&pooler.url()), true), Seen::default());
+    let receiver = failover::receiver(migrated(&pool).await, &seen);
+    fill(&pool).await;
+    let _cluster = cluster.fail_over().await;
+    assert_eq!(send(&receiver, "after").await, StatusCode::OK);
+    assert_eq!(seen.len(), 1);
+}
+
 /// A probe may be all that asks, because it says that nobody else should.
 #[tokio::test(flavor = "multi_thread")]
 async fn checks_alone_find_the_new_primary_also_behind_a_pooler() {
@@ -200,13 +223,7 @@ async fn checks_alone_find_the_new_primary_also_behind_a_pooler() {
     let mut stores = Vec::new();
     for pool in &pools {
         stores.push(migrated(pool).await);
-        let mut sessions = JoinSet::new();
-        for _ in 0..SESSIONS {
-            let pool = pool.clone();
-            sessions.spawn(async move { raw_sql("SELECT pg_sleep(0.2)").execute(&pool).await });
-        }
-        assert!(sessions.join_all().await.iter().all(Result::is_ok));
-        idle(pool).await;
+        fill(pool).await;
     }
     let _cluster = cluster.fail_over().await;
     for store in stores {

@@ -2,6 +2,7 @@
 # Plays one of the gate's tests in large.
 #
 #   tests/campaign.sh NAME [--seed N] [--count N]
+#   tests/campaign.sh dependencies    no test: what tests/dependencies.sh says
 #
 # The names, what is counted and the default counts are in tests/harness/src/counts.rs; without a
 # name they are listed. What a campaign printed belongs into tests/PROOF.md.
@@ -29,13 +30,14 @@ LIST
 
 usage() {
     echo "usage: tests/campaign.sh NAME [--seed N] [--count N]" >&2
-    campaigns | sed 's/^/  /' >&2
+    { campaigns; echo "dependencies   tests/dependencies.sh"; } | sed 's/^/  /' >&2
     exit 2
 }
 
 [ $# -gt 0 ] || usage
 name=$1
 shift
+[ "$name" = dependencies ] && exec tests/dependencies.sh "$@"
 while [ $# -gt 0 ]; do
     case $1 in
     --seed) export SEED=${2:?a number} ;;

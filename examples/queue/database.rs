@@ -19,6 +19,10 @@ use crate::{
 /// How long somebody waits for a connection: less than the provider waits for an answer.
 const ACQUIRE: Duration = Duration::from_secs(2);
 
+/// How long a file that another process writes is waited for: longer than a callback would, because a
+/// worker ends at an error of its queue.
+const BUSY: Duration = Duration::from_secs(5);
+
 /// What was downloaded. A job that runs twice writes nothing twice.
 const DOWNLOADS: &str = "CREATE TABLE IF NOT EXISTS downloads \
     (job text NOT NULL, link text NOT NULL, size bigint NOT NULL, PRIMARY KEY (job, link))";
@@ -55,10 +59,9 @@ impl Database {
     /// Without `SqliteStorage::setup`, which turns `synchronous` off: a job would not survive a
     /// power cut that its event survives.
     async fn open_sqlite(file: &str) -> Result<Self, BoxError> {
-        let pool = SqlitePoolOptions::new().acquire_timeout(ACQUIRE);
-        let pool = pool
-            .connect_with(SqliteStore::connect_options(file))
-            .await?;
+        let pool = SqlitePoolOptions::new().acquire_timeout(2 * BUSY);
+        let options = SqliteStore::connect_options(file).busy_timeout(BUSY);
+        let pool = pool.connect_with(options).await?;
         SqliteStore::new(pool.clone()).migrate().await?; // to WAL mode, before anything else
         SqliteStorage::migrations().run(&pool).await?;
         sqlx::query(DOWNLOADS).execute(&pool).await?;
@@ -73,7 +76,14 @@ impl Database {
                 store.migrate().await?;
                 Ok(AnyStore::new(store))
             }
-            Self::Sqlite(pool) => Ok(AnyStore::new(SqliteStore::new(pool.clone()))),
+            // On connections of its own, which are less patient.
+            Self::Sqlite(pool) => {
+                let options = pool.connect_options();
+                let options = SqliteStore::connect_options(options.get_filename());
+                let pool = SqlitePoolOptions::new().acquire_timeout(ACQUIRE);
+                let pool = pool.connect_lazy_with(options);
+                Ok(AnyStore::new(SqliteStore::new(pool)))
+            }
         }
     }
 

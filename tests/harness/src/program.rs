@@ -72,7 +72,11 @@ impl Server {
             From::Stdout => &lines.stdout,
             From::Stderr => &lines.stderr,
         };
-        let line = stream.wait_for("listening on http://");
+        let listening = stream.find("listening on http://");
+        let line = listening.unwrap_or_else(|_| {
+            let said = [&lines.stdout, &lines.stderr].map(Stream::so_far);
+            panic!("it does not listen: {said:?}")
+        });
         let url = &line[line.find("http://").unwrap()..];
         let uri: Uri = url.split([' ', ';', '\n']).next().unwrap().parse().unwrap();
         let addr = uri.authority().unwrap().as_str().parse().unwrap();
@@ -180,10 +184,19 @@ impl Stream {
 
     /// The first line with `text` in it, as soon as it is there.
     pub fn wait_for(&self, text: &str) -> String {
-        self.wait(text, |said| {
+        let found = self.find(text);
+        found.unwrap_or_else(|said| panic!("{text:?} never came, but {said:?}"))
+    }
+
+    fn find(&self, text: &str) -> Result<String, String> {
+        self.try_wait(|said| {
             let line = said.text.lines().find(|line| line.contains(text));
             line.map(Into::into)
         })
+    }
+
+    fn so_far(&self) -> String {
+        self.said.0.lock().unwrap().text.clone()
     }
 
     /// The first line that was not given yet.
@@ -203,15 +216,22 @@ impl Stream {
     }
 
     fn wait<T>(&self, what: &str, find: impl Fn(&Said) -> Option<T>) -> T {
+        let found = self.try_wait(find);
+        found.unwrap_or_else(|said| panic!("{what:?} never came, but {said:?}"))
+    }
+
+    /// Or else what it has said instead.
+    fn try_wait<T>(&self, find: impl Fn(&Said) -> Option<T>) -> Result<T, String> {
         let end = Instant::now() + PATIENCE;
         let mut said = self.said.0.lock().unwrap();
         loop {
             if let Some(found) = find(&said) {
-                return found;
+                return Ok(found);
             }
             let left = end.saturating_duration_since(Instant::now());
-            let over = said.is_over || left.is_zero();
-            assert!(!over, "{what:?} never came, but {:?}", said.text);
+            if said.is_over || left.is_zero() {
+                return Err(said.text.clone());
+            }
             said = self.said.1.wait_timeout(said, left).unwrap().0;
         }
     }

@@ -7,6 +7,7 @@ use std::{
     pin::pin,
     sync::Arc,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -17,7 +18,10 @@ use harness::{
 };
 use http::{Request, Response};
 use http_body_util::Full;
-use suno_callback::{DedupStore, MemoryStore, SunoCallbackLayer, SunoCallbackService};
+use suno_callback::{
+    AnyStore, DedupStore, MemoryStore, SunoCallbackLayer, SunoCallbackService,
+    store::{Claim, Owner, Record, SlotKey},
+};
 use tower::{Layer, Service, util::service_fn};
 
 type Handler = tower::util::ServiceFn<
@@ -112,6 +116,44 @@ fn an_accepted_event_asks_the_store_twice_and_its_duplicate_once() {
     assert_eq!(asked(callback()), all(1, 1));
     assert_eq!(asked(callback()), all(2, 1), "duplicate");
     assert_eq!(asked(callback().signed_at(1)), all(2, 1), "stale");
+}
+
+/// The allocations of each operation of a store, in the order of a slot's life.
+fn allocations_of(store: &impl DedupStore) -> [u64; 6] {
+    fn measured<T>(operation: impl Future<Output = T>, into: &mut Option<T>) {
+        let mut context = Context::from_waker(Waker::noop());
+        match pin!(operation).poll(&mut context) {
+            Poll::Ready(answer) => *into = Some(answer),
+            Poll::Pending => panic!("it made its caller wait"),
+        }
+    }
+    let (slot, owner) = (SlotKey::from([7; 32]), Owner::from([7; 16]));
+    let (lease, record) = (Duration::from_secs(5), Record::EMPTY);
+    let mut granted = None;
+    measured(store.claim(&slot, owner, lease), &mut granted);
+    let Some(Ok(Claim::Granted(held))) = granted else {
+        panic!("it is free")
+    };
+    macro_rules! count {
+        ($operation:expr) => {
+            allocation_counter::measure(|| measured($operation, &mut None)).count_total
+        };
+    }
+    [
+        count!(store.claim(&slot, owner, lease)),
+        count!(store.renew(&slot, &held, lease)),
+        count!(store.release(&slot, &held)),
+        count!(store.peek(&slot)),
+        count!(store.commit(&slot, &held, &record, lease)),
+        count!(store.check()),
+    ]
+}
+
+#[test]
+fn a_store_with_an_erased_type_costs_one_allocation_more_an_operation() {
+    let plain = allocations_of(&MemoryStore::default());
+    let erased = allocations_of(&AnyStore::new(MemoryStore::default()));
+    assert_eq!(erased, plain.map(|count| count + 1));
 }
 
 #[test]

@@ -726,7 +726,8 @@ async fn a_drained_layer_asks_on_about_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_is_kept_than_the_pace_allows() {
+async fn no_more_is_kept_than_the_pace_allows_and_the_log_says_so() {
+    harness::logs::capture();
     let api = FakeApi::default();
     let seen = Seen::default();
     let pace = Pace {
@@ -744,6 +745,9 @@ async fn no_more_is_kept_than_the_pace_allows() {
         let status = response.unwrap().status();
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
     }
+    let lines = harness::logs::lines();
+    let not_kept = lines.iter().filter(|line| line.contains("is not kept"));
+    assert_eq!(not_kept.count(), 20);
     tasks.for_each(|id| api.succeed(&id, "v"));
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert_eq!(seen.len(), 10);

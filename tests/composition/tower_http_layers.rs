@@ -179,6 +179,44 @@ async fn set_status() {
     }
 }
 
+#[tokio::test]
+async fn a_decompression_in_front_admits_what_is_415_otherwise() {
+    let callback = Callback::success("genuine", "voice");
+    let body = callback.body.clone();
+    let compress = ServiceBuilder::new()
+        .layer(CompressionLayer::new())
+        .service_fn(async |_: Request<Body>| {
+            Ok::<_, Infallible>(Response::new(Body::from(body.clone())))
+        });
+    let wish = Request::get("/").header(header::ACCEPT_ENCODING, "gzip");
+    let answer = compress
+        .oneshot(wish.body(Body::empty()).unwrap())
+        .await
+        .unwrap();
+    assert_eq!(answer.headers()[header::CONTENT_ENCODING], "gzip");
+    let gzip = answer.into_body().collect().await.unwrap().to_bytes();
+    let request = || {
+        let mut request = callback.request().map(|_| Body::from(gzip.clone()));
+        let encoding = HeaderValue::from_static("gzip");
+        request
+            .headers_mut()
+            .insert(header::CONTENT_ENCODING, encoding);
+        request
+    };
+    let app = |is_in_front: bool| {
+        let route = post(async || StatusCode::OK).layer::<_, Infallible>(suno());
+        let decompression = RequestDecompressionLayer::new();
+        match is_in_front {
+            true => Router::new().route("/", route.layer(decompression)),
+            false => Router::new().route("/", route),
+        }
+    };
+    let refused = app(false).oneshot(request()).await.unwrap();
+    assert_eq!(refused.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let admitted = app(true).oneshot(request()).await.unwrap();
+    assert_eq!(admitted.status(), StatusCode::OK);
+}
+
 /// What the layer in front says when it gives up reaches the sender as it is, and the handler runs
 /// to its end without it.
 #[tokio::test(start_paused = true)]

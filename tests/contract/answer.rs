@@ -25,6 +25,7 @@ use harness::{
     counting::Operations,
     key,
     probe::{Probe, Reply, WallClock, layer},
+    secs,
 };
 
 #[tokio::test]
@@ -556,6 +557,29 @@ async fn f20_without_its_store_the_layer_is_closed() {
         assert_eq!(reply.header("retry-after"), Some("5"));
     }
     assert_eq!(seen.len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn f36_a_memory_store_whose_entries_are_all_held_is_503_until_one_is_done() {
+    let store = MemoryStore::with_capacity(1);
+    let handler = tower::service_fn(async |request: Request<Full<Bytes>>| {
+        let event: &VoiceEvent = request.extensions().get().unwrap();
+        if event.task_id() == "first" {
+            tokio::time::sleep(secs(30)).await;
+        }
+        Ok::<_, Infallible>(answer(StatusCode::OK))
+    });
+    let service = SunoCallbackLayer::new(key(), store).layer(handler);
+    let send = async |task| {
+        let request = Callback::success(task, "v").request();
+        Reply::of(service.clone().oneshot(request).await.unwrap()).await
+    };
+    let first = send("first").await;
+    first.assert_refusal(Rejection::StillRunning);
+    let second = send("second").await;
+    second.assert_refusal(Rejection::StoreUnavailable);
+    tokio::time::sleep(secs(10)).await;
+    send("second").await.assert_accepted();
 }
 
 #[tokio::test]

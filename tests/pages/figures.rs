@@ -11,7 +11,7 @@ use suno_callback::{
     store::{KEEP_FENCE, MAX_LEASE, Record},
 };
 
-use crate::text::{Page, file, members};
+use crate::text::{Page, constant, file, members};
 
 /// 4096 is `4,096`.
 fn grouped(number: usize) -> String {
@@ -320,4 +320,44 @@ fn a_shutdown_is_documented_with_its_bound() {
         "by default {} seconds after the head",
         seconds(patience)
     ));
+}
+
+#[test]
+fn the_stores_are_documented_with_how_they_grow() {
+    let every = |file| constant(file, "CLAIMS_PER_SWEEP");
+    let rows = |file| grouped(constant(file, "ROWS_PER_SWEEP"));
+    let sweep = "src/store/postgres/sweep.rs";
+    Page::of("src/store/postgres/mod.rs").says(format!(
+        "Every {}th claim removes up to {} rows",
+        every(sweep),
+        rows(sweep)
+    ));
+    let sweep = "src/store/sqlite/sweep.rs";
+    Page::of("src/store/sqlite/mod.rs").says(format!(
+        "removed by every {}th claim, {} rows at most",
+        every(sweep),
+        rows(sweep)
+    ));
+    let apart = constant("src/store/redis/link/mod.rs", "APART");
+    let redis = Page::of("src/store/redis/mod.rs");
+    redis.says(format!("the next begins {apart} ms later"));
+    let (path, entry) = ("src/store/memory/mod.rs", 130);
+    let places = constant(path, "MAX_SHARDS") * usize::from(u16::MAX);
+    let (most, bytes) = (places / 1_000_000, places * entry / 1_000_000_000 + 1);
+    Page::of(path).says(format!("at {most} million entries ({bytes} GB)"));
+    let looked_at = constant("src/store/memory/shards.rs", "LOOKED_AT");
+    assert_eq!(looked_at * constant(path, "SHARD_CAPACITY") / 100_000, 2);
+    Page::of(path).says("(of a large store: among 200,000)");
+}
+
+#[test]
+fn the_tables_of_the_layer_are_documented_with_their_bounds() {
+    let tasks = grouped(constant("src/process/variants.rs", "TASKS"));
+    Page::of("README.md").says(format!("| {tasks} tasks of some"));
+    Page::of("src/config/limits.rs").says(format!("for at most {tasks} tasks"));
+    let settle = constant("src/process/drain/mod.rs", "SETTLE");
+    Page::of("README.md").says(format!("what still runs {settle} seconds before the bound"));
+    Page::of("src/process/drain/mod.rs").says(format!("which takes at most {settle} s more"));
+    let longest = constant("src/watch/run.rs", "LONGEST");
+    Page::of("src/confirm/mod.rs").says(format!("The layer asks {longest} s at the longest"));
 }

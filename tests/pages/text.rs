@@ -52,6 +52,33 @@ impl Page {
     }
 }
 
+/// The number that a constant is made of which no user can see.
+pub fn constant(path: &str, name: &str) -> usize {
+    let file = file(path);
+    let head = format!("const {name}: ");
+    let (_, rest) = file
+        .split_once(&head)
+        .unwrap_or_else(|| panic!("{path}: {name}"));
+    let (_, value) = rest.split_once(" = ").expect("a value");
+    let value = &value[..value.find(';').expect("an end")];
+    let digits = value.trim_start_matches(|char: char| !char.is_ascii_digit());
+    let digits: String = digits.chars().filter(char::is_ascii_digit).collect();
+    digits.parse().expect("a number")
+}
+
+/// The names that the documentation of `as_str` lists, in its order, in one of a source's `impl`s.
+pub fn names_of(path: &str, head: &str) -> Vec<String> {
+    let file = file(path);
+    let lines = file.lines().skip_while(|line| *line != head).skip(1);
+    let said: Vec<_> = lines
+        .take_while(|line| !line.contains("fn as_str"))
+        .filter_map(documentation)
+        .collect();
+    let said = said.join(" ");
+    let names = said.split('`').skip(1).step_by(2);
+    names.map(String::from).collect()
+}
+
 /// The documentation of each public field, or of each variant, of a type in a source.
 pub fn members(path: &str, declaration: &str) -> Vec<(String, String)> {
     let file = file(path);

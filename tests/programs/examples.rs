@@ -5,8 +5,9 @@ use std::{io::Write, net::TcpStream, process::Command};
 use harness::program::{
     From, Server, Stream, answer, ended, example, get, is_read, output, receiver, send, spawn,
 };
-use harness::{Callback, KEY, post};
+use harness::{Callback, KEY, post, post_to};
 use http::StatusCode;
+use suno_callback::SigningKey;
 
 #[test]
 fn quickstart_comes_out_as_designed() {
@@ -15,6 +16,31 @@ fn quickstart_comes_out_as_designed() {
     assert!(output.status.success(), "{table}");
     assert_eq!(table.matches(" ok\n").count(), 17, "{table}");
     assert!(table.ends_with("all as designed\n"), "{table}");
+}
+
+#[tokio::test]
+async fn what_quickstart_prints_to_be_sent_to_it_is_received() {
+    let (_server, lines) = Server::start(example("quickstart").arg("--serve"), From::Stdout);
+    let line = lines.stdout.wait_for("curl");
+    let between = |before, after| {
+        let (_, rest) = line.split_once(before).expect(before);
+        rest.split_once(after).expect(after).0
+    };
+    // As a shell would make them.
+    assert_eq!(between("printf '", "'"), "task-1.%s");
+    let key = SigningKey::new(between("-hmac ", " ")).unwrap();
+    let mut callback = Callback::new("task-1", between("-d '", "'"));
+    callback.signature = key.sign("task-1", callback.timestamp.parse().unwrap());
+    let (status, _) = post_to(between("curl -i ", " "), &callback).await;
+    assert_eq!(status, StatusCode::OK);
+}
+
+#[test]
+fn the_reconcile_example_comes_out_right() {
+    let output = output(&mut example("reconcile"));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{said}");
+    assert!(said.ends_with("all came out right\n"), "{said}");
 }
 
 #[tokio::test]

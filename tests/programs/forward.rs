@@ -382,6 +382,20 @@ fn sigterm_waits_for_an_app_that_is_at_work() {
     assert!(log.contains("drained: 0 aborted, 0 unsettled\n"), "{log}");
 }
 
+/// In real time, because that is what the provider has: its patience, and the receiver's.
+#[test]
+fn an_app_that_takes_longer_than_the_provider_waits_is_asked_once_and_its_answer_counts() {
+    let app = App::start();
+    let (server, lines) = forwarding(&app, &[]);
+    let sender = sending(&server, "voice", &[]);
+    let mut asked = app.next();
+    lines.stderr.wait_for("still_running");
+    asked.answer("200 OK");
+    let (ok, said) = sent(sender);
+    assert!(ok && said.contains("503"), "{said}");
+    assert!(app.is_asked_no_more());
+}
+
 #[test]
 fn an_app_that_does_not_end_is_hung_up_on_at_the_bound_and_the_event_comes_again() {
     let folder = Folder::new();

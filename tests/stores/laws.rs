@@ -120,6 +120,24 @@ async fn a_broken_law_is_told_by_name_and_with_its_source() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_example_of_the_readme_is_what_a_store_is_told() {
+    let store = Arc::new(FaultyStore::new(Fault::UnfencedCommit));
+    let broken = laws::only_the_holder_settles(&store).await;
+    let told = format!("``{}``", broken.expect_err("it settles"));
+    let readme = include_str!("../../README.md").replace('\n', " ");
+    assert!(readme.contains(&told), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn laws_may_run_again_and_beside_each_other_on_a_store_that_holds_other_things() {
+    let store = Arc::new(MemoryStore::default());
+    let all = || testkit::all(&store);
+    let (first, second, third) = tokio::join!(all(), all(), all());
+    first.and(second).and(third).unwrap();
+    all().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn laws_that_come_late_see_their_faults_alone_too() {
     let reads_then_writes = Arc::new(FaultyStore::new(Fault::ClaimReadsThenWrites));
     let broken = laws::holders_never_overlap(&reads_then_writes).await;

@@ -247,6 +247,21 @@ fn again_as_nobody(test: &str, file: &Path) -> String {
 }
 
 #[tokio::test]
+async fn a_check_that_nobody_answers_ends_after_three_operations() {
+    let folder = Folder::new();
+    let options = SqliteStore::connect_options(folder.file());
+    let pool = SqlitePoolOptions::new().max_connections(1);
+    let pool = pool.connect_with(options).await.unwrap();
+    let store = SqliteStore::new(pool.clone());
+    store.migrate().await.unwrap();
+    store.set_operation_timeout(Duration::from_millis(100));
+    let _only = pool.acquire().await.unwrap();
+    let refused = timeout(Duration::from_secs(10), store.check()).await;
+    let refused = refused.expect("an end").unwrap_err();
+    assert!(matches!(refused, SqliteStoreError::NoAnswer), "{refused}");
+}
+
+#[tokio::test]
 async fn a_file_beside_the_database_that_is_in_the_way_is_named() {
     use std::{fs::Permissions, os::unix::fs::PermissionsExt};
     if let Ok(file) = std::env::var("SUNO_TEST_FILE") {

@@ -64,6 +64,15 @@ fn a_line_of_another_product_has_the_fields_of_a_voices_line() {
 }
 
 #[test]
+fn the_line_of_the_readme_is_what_is_printed() {
+    let (server, mut lines) = receiver_of(&["music"], &[]);
+    sent(&server, "music", "task-1", &["--stage", "complete"]);
+    let printed = lines.next_event().to_string();
+    let readme = include_str!("../../../README.md");
+    assert!(readme.lines().any(|line| line == printed), "{printed}");
+}
+
+#[test]
 fn what_comes_after_the_end_of_music_is_late_and_what_comes_before_it_is_not() {
     let (server, lines) = receiver_of(&["music", "voice"], &[]);
     for stage in ["complete", "first", "text"] {

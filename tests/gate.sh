@@ -5,7 +5,7 @@
 
 GATE_PASSED=0
 GATE_FAILED=0
-GATE_SKIPPED=0
+GATE_SKIPPED=()
 GATE_NOTES=()
 
 # A folder for every file of this run, and a witness that outlives even `kill -9` of it: when this
@@ -92,6 +92,11 @@ gate_count() {
     GATE_FAILED=$((GATE_FAILED + ${2:-0}))
 }
 
+# A test that cannot run here.
+gate_skip() {
+    GATE_SKIPPED+=("$1")
+}
+
 # Something that is no test has failed: counted like one, so that no sum hides it.
 gate_broken() {
     GATE_FAILED=$((GATE_FAILED + 1))
@@ -104,7 +109,11 @@ gate_end() {
         printf '\nFailed, with the command that repeats it:\n'
         printf '  %s\n' "${GATE_NOTES[@]}"
     fi
-    printf '\n%s passed, %s failed, %s skipped\n' "$GATE_PASSED" "$GATE_FAILED" "$GATE_SKIPPED"
+    if [ ${#GATE_SKIPPED[@]} -gt 0 ]; then
+        printf '\nSkipped:\n'
+        printf '  %s\n' "${GATE_SKIPPED[@]}"
+    fi
+    printf '\n%s passed, %s failed, %s skipped\n' "$GATE_PASSED" "$GATE_FAILED" "${#GATE_SKIPPED[@]}"
     [ "$GATE_FAILED" -eq 0 ] && [ "$GATE_PASSED" -gt 0 ]
     exit
 }

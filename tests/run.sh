@@ -22,7 +22,13 @@ if [ $# -gt 0 ]; then
     gate_end
 fi
 
-gate_nextest "every package, all features" --workspace --all-features
+# The list of what is public is read from rustdoc's JSON, whose format changes with the compiler.
+every="all()"
+if ! rustc --version | grep -q '^rustc 1\.95\.'; then
+    every='not (package(api) & test(/^public::/))'
+    gate_skip "the list of what is public, which is kept with Rust 1.95"
+fi
+gate_nextest "every package, all features" --workspace --all-features -E "$every"
 gate_cargo_test "examples in the documentation, all features" --doc --all-features
 # What a user runs first: no server, no feature that is not a default.
 gate_without_servers gate_cargo_test "the root package as it is" --quiet

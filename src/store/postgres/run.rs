@@ -24,24 +24,28 @@ impl PostgresStore {
         step: impl Fn() -> SqlStr + Send,
     ) -> Result<Vec<PgRow>, PostgresStoreError> {
         match self.rows_once(step()).await {
-            Err(error) if ends_connection(&error) => {
-                if is_read_only(&error) {
-                    self.leave_server().await;
-                }
-                Ok(self.rows_once(step()).await?)
-            }
+            Err(error) if ends_connection(&error) => Ok(self.rows_once(step()).await?),
             rows => Ok(rows?),
         }
+    }
+
+    async fn rows_once(&self, step: SqlStr) -> Result<Vec<PgRow>, sqlx::Error> {
+        let rows = self.on_one_connection(step).await;
+        if rows.as_ref().is_err_and(is_read_only) {
+            self.leave_server().await;
+        }
+        rows
     }
 
     /// Ends the session with a server that cannot write, from the inside: to close a connection to a
     /// pooler closes none of the pooler's own, and it would lend the same session again.
     pub(super) async fn leave_server(&self) {
         // Where there is one, its end is an error that condemns the connection.
-        let _ = self.rows_once(Statements::end_if_read_only()).await;
+        let end = Statements::end_if_read_only();
+        let _ = self.on_one_connection(end).await;
     }
 
-    async fn rows_once(&self, step: SqlStr) -> Result<Vec<PgRow>, sqlx::Error> {
+    async fn on_one_connection(&self, step: SqlStr) -> Result<Vec<PgRow>, sqlx::Error> {
         let mut loan = self.connections.lend().await?;
         match loan.connection()?.fetch_all(raw_sql(step)).await {
             Err(error) if ends_connection(&error) => Err(loan.condemn(error)),

@@ -284,11 +284,12 @@ impl PgBouncer {
         Self { process }
     }
 
+    pub fn addr(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.process.port))
+    }
+
     pub fn url(&self) -> String {
-        format!(
-            "postgres://postgres@127.0.0.1:{}/postgres",
-            self.process.port
-        )
+        format!("postgres://postgres@{}/postgres", self.addr())
     }
 }
 

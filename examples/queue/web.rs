@@ -10,7 +10,7 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-use crate::{BoxError, Database, job::Download};
+use crate::{BoxError, Database, chain, job::Download};
 
 async fn on_music(
     State(database): State<Database>,
@@ -21,7 +21,7 @@ async fn on_music(
         return Ok(());
     };
     database.push(&job, &delivery).await.map_err(|error| {
-        eprintln!("{}: {error}", job.task);
+        eprintln!("{}: {}", job.task, chain(&*error));
         StatusCode::INTERNAL_SERVER_ERROR // it comes again
     })
 }

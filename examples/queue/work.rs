@@ -45,6 +45,11 @@ async fn download(job: Download, id: TaskId, worker: Data<Worker>) -> Result<(),
 }
 
 pub async fn run(database: &str, links: &str) -> Result<(), BoxError> {
+    if !links.ends_with('/') {
+        return Err(
+            "LINKS must end with a slash, or http://files.example.org/ begins like it".into(),
+        );
+    }
     let database = Database::open(database).await?;
     let worker = Worker {
         database: database.clone(),

@@ -24,7 +24,7 @@ pub(crate) trait ErasedConfirm<P: Product>: Send + Sync {
 
 impl<P: Product, C: Confirm<P>> ErasedConfirm<P> for C {
     fn confirm_erased<'a>(&'a self, reported: &'a P::Event) -> Asking<'a, Confirmation<P::Event>> {
-        let asking = Question::new(reported.product().name(), "callback");
+        let asking = Question::for_callback(reported.product().name());
         Box::pin(counted(asking, self.confirm(reported)))
     }
 
@@ -37,7 +37,7 @@ impl<P: Product, C: Confirm<P>> ErasedConfirm<P> for C {
         product: &'a P,
         task: &'a TaskId,
     ) -> Asking<'a, Confirmation<P::Event>> {
-        let asking = Question::new(product.name(), "watch");
+        let asking = Question::for_watch(product.name());
         Box::pin(counted(asking, self.look_up(product, task)))
     }
 }

@@ -10,6 +10,7 @@ use super::{
         Metric, NOT_KEPT, POSTPONED, REFUSED, UNCONFIRMED, WAITED,
     },
     handles::{Counter, Histogram, Shared, at, counter, histogram, now, record},
+    questions,
 };
 use crate::{
     event::Stage,
@@ -107,6 +108,7 @@ impl EventMeters {
     pub(crate) fn of(product: &'static str) -> Self {
         catalogue::describe();
         let product = ("product", word(product));
+        questions::register(product);
         let one = |metric: &Metric| counter(metric, &[product]);
         let waited = |answer| histogram(&WAITED, &[product, ("answer", answer)]);
         let event = |stage: usize, how: usize| {

@@ -3,7 +3,8 @@
 //! Install a recorder, such as that of `metrics-exporter-prometheus`, **before the first layer is
 //! made**: a layer registers all that it may count when it is put around a service, so that every
 //! series is there from the start, at zero, and an event costs neither a lookup nor an allocation.
-//! Without a recorder nothing is counted. `examples/receiver` shows all of it at `GET /metrics`.
+//! Without a recorder nothing is counted. `examples/receiver` shows all of it at `GET /metrics`. The
+//! series of the default product are there too, because every layer begins as one of it.
 //!
 //! | name | type | unit | labels | what |
 //! |---|---|---|---|---|

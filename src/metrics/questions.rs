@@ -1,7 +1,26 @@
 use super::{
     catalogue::QUESTIONS,
+    events::word,
     handles::{Labels, counter},
 };
+
+const ANSWERS: [&str; 4] = ["confirmed", "pending", "unavailable", GIVEN_UP];
+
+const GIVEN_UP: &str = "given_up";
+
+const CALLBACK: &str = "callback";
+
+const WATCH: &str = "watch";
+
+/// Registers all of them, so that they are there before the first question is.
+pub(super) fn register(product: (&'static str, &'static str)) {
+    for asked_for in [CALLBACK, WATCH] {
+        for answer in ANSWERS {
+            let labels = [product, ("asked_for", asked_for), ("answer", answer)];
+            counter(&QUESTIONS, &labels).increment(0);
+        }
+    }
+}
 
 /// A question to the provider, counted when it has ended: with an answer, or by being given up.
 pub(crate) struct Question {
@@ -11,11 +30,21 @@ pub(crate) struct Question {
 }
 
 impl Question {
-    pub(crate) fn new(product: &'static str, asked_for: &'static str) -> Self {
+    /// About the task of a callback that waits for the answer.
+    pub(crate) fn for_callback(product: &'static str) -> Self {
+        Self::new(product, CALLBACK)
+    }
+
+    /// About a task that is watched.
+    pub(crate) fn for_watch(product: &'static str) -> Self {
+        Self::new(product, WATCH)
+    }
+
+    fn new(product: &'static str, asked_for: &'static str) -> Self {
         Self {
             product,
             asked_for,
-            answer: "given_up",
+            answer: GIVEN_UP,
         }
     }
 
@@ -27,7 +56,7 @@ impl Question {
 impl Drop for Question {
     fn drop(&mut self) {
         let labels: Labels<'_> = &[
-            ("product", super::events::word(self.product)),
+            ("product", word(self.product)),
             ("asked_for", self.asked_for),
             ("answer", self.answer),
         ];

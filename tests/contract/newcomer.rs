@@ -80,17 +80,17 @@ async fn another_key() {
     assert_eq!(
         lines,
         [
-            "WARN suno_callback status=401 reason=signature_wrong hint=another key, or another \
+            "WARN suno_callback message=refused status=401 reason=signature_wrong hint=another key, or another \
           account's callback? Take the whole key of the settings page of the account that submits \
-          the tasks message=refused"
+          the tasks"
         ]
     );
 }
 
 const NO_LAYER: &str = "no such event in this request: mount the route with \
     `post(handler).layer(SunoCallbackLayer::new(..))`, and with `.receives(..)` where the handler \
-    takes another product's event than a voice's; what is added to a `Router` with `layer` holds for \
-    the routes before it";
+    takes the event of another product; what is added to a `Router` with `layer` holds for the routes \
+    before it";
 
 #[tokio::test]
 async fn no_layer_or_one_in_the_wrong_place_or_for_another_product() {
@@ -125,9 +125,9 @@ async fn the_layer_twice() {
     let lines = logged(outer, &Callback::success("t", "v")).await;
     assert_eq!(
         lines[0],
-        "ERROR suno_callback task_id=\"t\" message=the layer is mounted twice: a request came through \
+        "ERROR suno_callback message=the layer is mounted twice: a request came through \
          one layer into another that handles the same events; mount it on the route or on its router, \
-         not on both, or give each a namespace"
+         not on both, or give each a namespace task_id=\"t\""
     );
 }
 
@@ -150,12 +150,12 @@ async fn a_store_that_is_away() {
     let lines = logged(service, &Callback::success("t", "v")).await;
     assert_eq!(
         lines[0],
-        "WARN suno_callback operation=claim error=\"injected\" message=the store failed"
+        "WARN suno_callback message=the store failed operation=claim error=\"injected\""
     );
     assert_eq!(
         lines.last().unwrap(),
-        "WARN suno_callback task_id=\"t\" product=voice stage=success trust=signed_id key=default \
+        "WARN suno_callback message=postponed task_id=\"t\" product=voice stage=success trust=signed_id key=default \
          hint=`the store failed` says why; so does its `check`, which a readiness probe can ask \
-         status=503 reason=store_unavailable message=postponed"
+         status=503 reason=store_unavailable"
     );
 }

@@ -8,9 +8,10 @@ use std::{
 };
 
 use tracing::{
-    Event, Subscriber,
+    Event, Metadata, Subscriber,
     field::{Field, Visit},
     span::{Attributes, Id},
+    subscriber::Interest,
 };
 use tracing_subscriber::{
     Layer,
@@ -76,6 +77,18 @@ fn said() -> Vec<Said> {
 struct Capture;
 
 impl<S: Subscriber + for<'l> LookupSpan<'l>> Layer<S> for Capture {
+    fn register_callsite(&self, meta: &'static Metadata<'static>) -> Interest {
+        match meta.is_span() {
+            true => Interest::sometimes(),
+            false => Interest::always(),
+        }
+    }
+
+    /// A test that does not want to know has no spans, as an application without a subscriber.
+    fn enabled(&self, meta: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        meta.is_event() || LINES.with_borrow(Option::is_some)
+    }
+
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
         let meta = attributes.metadata();
         if meta.target() == "suno_callback" {

@@ -22,7 +22,9 @@ pub struct LayerMissing;
 impl IntoResponse for LayerMissing {
     fn into_response(self) -> Response {
         let text = "no such event in this request: mount the route with \
-                    `post(handler).layer(SunoCallbackLayer::new(..))`";
+                    `post(handler).layer(SunoCallbackLayer::new(..))`, and with `.receives(..)` where \
+                    the handler takes another product's event than a voice's; what is added to a \
+                    `Router` with `layer` holds for the routes before it";
         (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
     }
 }

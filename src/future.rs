@@ -74,10 +74,12 @@ pin_project! {
 
 impl<S, B, D, H, E, P: Product> ResponseFuture<S, B, D, H, E, P> {
     pub(crate) fn refuse(
+        line: &Line<D, P>,
         rejection: Rejection,
         hint: impl FnOnce() -> Option<&'static str>,
     ) -> Self {
-        let phase = Phase::refuse(rejection, hint);
+        log::refused(&line.verifying.meters, rejection, hint);
+        let phase = Phase::Refused { rejection };
         Self { phase }
     }
 
@@ -157,11 +159,6 @@ fn poll_handling<H, E>(
 }
 
 impl<S, B, D, H, E, P: Product> Phase<S, B, D, H, E, P> {
-    fn refuse(rejection: Rejection, hint: impl FnOnce() -> Option<&'static str>) -> Self {
-        log::refused(rejection, hint);
-        Self::Refused { rejection }
-    }
-
     fn handling(run: Granted<Handled<H, E>>) -> Self {
         let alarm = Alarm::at(run.delivery().deadline());
         Self::Handling { run, alarm }
@@ -243,7 +240,7 @@ fn verify<D, P: Product>(
         Err(why) => Err(*why),
     };
     verified.inspect_err(|why| {
-        log::refused(*why, || match read {
+        log::refused(&line.verifying.meters, *why, || match read {
             Ok(body) => hint::of_body(*why, body, &line.gate.credentials, head),
             Err(_) => hint::of_reading(*why),
         });

@@ -1,4 +1,6 @@
 #![doc = include_str!("../README.md")]
+// Its pictures are files there; the documentation has them where they belong.
+#![doc = "<style>img.readme { display: none }</style>"]
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![warn(
@@ -22,6 +24,10 @@ mod event;
 mod extract;
 mod future;
 mod layer;
+#[cfg(feature = "metrics")]
+pub mod metrics;
+#[cfg(not(feature = "metrics"))]
+mod metrics;
 mod process;
 pub mod product;
 pub mod reconcile;

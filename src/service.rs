@@ -28,6 +28,8 @@ use crate::{
 /// ```text
 /// gate -> body -> event -> signature -> (confirm) -> claim -> inner service -> commit | release -> reply
 /// ```
+///
+#[doc = include_str!("../docs/diagrams/request.svg")]
 #[derive(Debug)]
 pub struct SunoCallbackService<S, D, P: Product = DefaultProduct> {
     pub(crate) inner: S,
@@ -56,12 +58,14 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if self.line.drain.is_closed() {
-            return ResponseFuture::refuse(Rejection::ShuttingDown, || None);
+            return ResponseFuture::refuse(&self.line, Rejection::ShuttingDown, || None);
         }
         let signed = match self.line.gate.check(&request) {
             Ok(signed) => signed,
             Err(rejection) => {
-                return ResponseFuture::refuse(rejection, || hint::of_head(rejection, &request));
+                return ResponseFuture::refuse(&self.line, rejection, || {
+                    hint::of_head(rejection, &request)
+                });
             }
         };
         let (head, body) = request.into_parts();

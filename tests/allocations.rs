@@ -5,6 +5,7 @@ use std::{
     convert::Infallible,
     future::Future,
     pin::pin,
+    sync::Arc,
     task::{Context, Poll, Waker},
     time::Duration,
 };
@@ -12,7 +13,7 @@ use std::{
 use bytes::Bytes;
 use harness::{
     Callback,
-    counting::{Counting, Operations},
+    counting::{Operations, counting},
     key,
 };
 use http::{Request, Response};
@@ -99,8 +100,8 @@ fn a_refusal_from_the_head_allocates_for_its_reply_alone() {
 
 #[test]
 fn an_accepted_event_asks_the_store_twice_and_its_duplicate_once() {
-    let store = Counting::new(MemoryStore::default());
-    let counts = store.counts();
+    let store = counting(MemoryStore::default());
+    let counts = Arc::clone(store.interceptor());
     let mut service = over(store);
     let mut asked = |callback: Callback| {
         call(&mut service, callback.request());

@@ -2,6 +2,7 @@
 # Plays one of the gate's tests in large.
 #
 #   tests/campaign.sh NAME [--seed N] [--count N]
+#   tests/campaign.sh dependencies    no test: what tests/dependencies.sh says
 #
 # The names, what is counted and the default counts are in tests/harness/src/counts.rs; without a
 # name they are listed. What a campaign printed belongs into tests/PROOF.md.
@@ -15,24 +16,28 @@ cancellations  binary(flow) & test(/random_cancellations/)
 twins          binary(flow) & test(/sixty_four_twins/)
 malformed      binary(model) & test(/^malformed::/)
 schedules      binary(model) & test(/^schedules::/)
+interleavings  binary(interleavings)
 rough          binary(stores) & test(/^rough::/)
 outages        binary(stores) & test(/^outages::/)
 day            binary(model) & test(/^reconcile_sim::/)
 kills          binary(programs) & test(/^crash::kill::/)
 stops          binary(programs) & test(/^crash::pause::/)
 stampede       binary(programs) & test(/^crash::stampede::/)
+queue          package(example-queue)
+replicas       package(example-axum-postgres)
 LIST
 }
 
 usage() {
     echo "usage: tests/campaign.sh NAME [--seed N] [--count N]" >&2
-    campaigns | sed 's/^/  /' >&2
+    { campaigns; echo "dependencies   tests/dependencies.sh"; } | sed 's/^/  /' >&2
     exit 2
 }
 
 [ $# -gt 0 ] || usage
 name=$1
 shift
+[ "$name" = dependencies ] && exec tests/dependencies.sh "$@"
 while [ $# -gt 0 ]; do
     case $1 in
     --seed) export SEED=${2:?a number} ;;

@@ -23,6 +23,9 @@ servers_install() {
     servers_postgres_bin >/dev/null || missing+=(postgresql)
     command -v redis-server >/dev/null || missing+=(redis-server)
     PATH=$PATH:/usr/sbin command -v pgbouncer >/dev/null || missing+=(pgbouncer)
+    PATH=$PATH:/usr/sbin command -v haproxy >/dev/null || missing+=(haproxy)
+    { command -v prometheus && command -v promtool; } >/dev/null || missing+=(prometheus)
+    command -v dot >/dev/null || missing+=(graphviz)
     servers_apt "${missing[@]}" && servers_install_valkey
 }
 

@@ -1,16 +1,18 @@
 //! A receiver as one would deploy it.
 //!
 //! ```sh
-//! SUNO_WEBHOOK_HMAC_KEY=... cargo run --example receiver -- --product voice --product music
+//! SUNO_WEBHOOK_HMAC_KEY=... cargo run -p receiver -- --product voice --product music
 //! ```
 //!
 //! Prints one JSON line on stdout for every event that is handed to its handler, and its log on
 //! stderr (`RUST_LOG` filters it), where it also says once each `listening on http://...` for every
 //! product, `draining` and `drained: N aborted, M unsettled`. SIGTERM drains: new callbacks get 503, what
 //! runs finishes. SIGINT, or a second SIGTERM, ends it at once. `GET /healthz` says that it lives,
-//! `GET /readyz` whether its store works. It exits with 2 when it cannot start.
+//! `GET /readyz` whether its store works, and `GET /metrics` what it has counted. It exits with 2
+//! when it cannot start.
 
 mod account;
+mod counts;
 mod error;
 mod forward;
 mod handler;
@@ -29,7 +31,10 @@ use tokio::{net::TcpListener, time::timeout};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
-use self::{account::Account, error::BoxError, options::Options, probes::Probes, signals::Signals};
+use self::{
+    account::Account, counts::Counts, error::BoxError, options::Options, probes::Probes,
+    signals::Signals,
+};
 
 /// How long it may take until everything is ready to receive.
 const STARTUP: Duration = Duration::from_secs(8);
@@ -38,9 +43,11 @@ const STARTUP: Duration = Duration::from_secs(8);
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 async fn start(options: &Options) -> Result<(Router, Drain), BoxError> {
+    let counts = Counts::install()?;
     let account = Account::open(options).await?;
     let drain = account.drain();
     let mut app = Probes::new(account.store().clone(), drain.clone()).routes();
+    app = app.merge(counts.routes());
     for route in &options.routes {
         app = app.merge(route.serve(&account));
     }

@@ -5,7 +5,7 @@ use suno_callback::product::{
     AnyProduct, CoverImage, Job, Lyrics, Midi, Music, Stems, Video, Voice, Wav,
 };
 
-use crate::{account::Account, error::BoxError, probes};
+use crate::{account::Account, counts, error::BoxError, probes};
 
 /// A product, and the path at which its callbacks arrive.
 pub struct Route {
@@ -117,7 +117,9 @@ fn checked(path: &str) -> Result<String, BoxError> {
         return Err(format!("{path:?} is no path, such as /callbacks/suno/voice").into());
     }
     match path {
-        probes::LIVE | probes::READY => Err(format!("{path} is a probe's path").into()),
+        probes::LIVE | probes::READY | counts::METRICS => {
+            Err(format!("{path} is a probe's path").into())
+        }
         _ => Ok(path.to_owned()),
     }
 }

@@ -1,7 +1,11 @@
 use std::{future::Future, pin::Pin};
 
 use super::{Confirm, Confirmation};
-use crate::{event::TaskId, product::Product};
+use crate::{
+    event::TaskId,
+    metrics::Question,
+    product::{Event, Product},
+};
 
 type Asking<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -20,7 +24,8 @@ pub(crate) trait ErasedConfirm<P: Product>: Send + Sync {
 
 impl<P: Product, C: Confirm<P>> ErasedConfirm<P> for C {
     fn confirm_erased<'a>(&'a self, reported: &'a P::Event) -> Asking<'a, Confirmation<P::Event>> {
-        Box::pin(self.confirm(reported))
+        let asking = Question::new(reported.product().name(), "callback");
+        Box::pin(counted(asking, self.confirm(reported)))
     }
 
     fn turn_erased(&self) -> Asking<'_, ()> {
@@ -32,6 +37,21 @@ impl<P: Product, C: Confirm<P>> ErasedConfirm<P> for C {
         product: &'a P,
         task: &'a TaskId,
     ) -> Asking<'a, Confirmation<P::Event>> {
-        Box::pin(self.look_up(product, task))
+        let asking = Question::new(product.name(), "watch");
+        Box::pin(counted(asking, self.look_up(product, task)))
     }
+}
+
+/// Every question to the provider comes by here.
+async fn counted<E>(
+    asking: Question,
+    question: impl Future<Output = Confirmation<E>>,
+) -> Confirmation<E> {
+    let answer = question.await;
+    asking.answered(match &answer {
+        Confirmation::Confirmed(_) => "confirmed",
+        Confirmation::Pending => "pending",
+        Confirmation::Unavailable => "unavailable",
+    });
+    answer
 }

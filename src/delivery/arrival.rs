@@ -3,6 +3,7 @@ use tokio::time::Instant;
 use super::{Origin, Receipt, Subject, Trust, Via};
 use crate::{
     event::Stage,
+    metrics::EventMeters,
     product::{Event, Product},
 };
 
@@ -13,6 +14,8 @@ pub(crate) struct Arrival<E> {
     pub(crate) began: Instant,
     /// By when whoever sent it wants an answer.
     pub(crate) deadline: Instant,
+    /// What counts the events of its layer.
+    pub(crate) meters: EventMeters,
 }
 
 impl<E: Event> Arrival<E> {
@@ -43,6 +46,7 @@ impl<E: Event> Arrival<E> {
             foreign: self.event.foreign(),
             origin: &self.origin,
             began: self.began,
+            meters: &self.meters,
         }
     }
 }

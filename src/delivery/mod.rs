@@ -33,6 +33,7 @@ use tokio::time::Instant;
 
 use crate::{
     event::{Stage, TaskId},
+    metrics::EventMeters,
     product::{Event, Product},
     store::{Held, Record, SlotKey},
 };
@@ -42,6 +43,12 @@ use crate::{
 ///
 /// The layer inserts it into the extensions of the request beside the
 /// [`VoiceEvent`](crate::VoiceEvent); with the `axum` feature it is an extractor. Cheap to clone.
+///
+/// # Which try it is
+///
+/// An event comes in up to four tries of the provider, and perhaps in a poll:
+///
+#[doc = include_str!("../../docs/diagrams/event.svg")]
 ///
 /// # Example
 ///
@@ -70,6 +77,7 @@ struct Inner {
     retain: Duration,
     lease: Lease,
     is_detached: AtomicBool,
+    meters: EventMeters,
     #[cfg(feature = "postgres")]
     ledger: Option<postgres::Ledger>,
 }
@@ -180,6 +188,7 @@ impl Delivery {
             origin,
             began,
             deadline,
+            meters,
         } = arrival;
         let delivery = Inner {
             task_id: event.task_id().clone(),
@@ -195,6 +204,7 @@ impl Delivery {
             retain: claim.retain,
             lease: Lease::new(began, claim.leased_until),
             is_detached: AtomicBool::new(false),
+            meters,
             #[cfg(feature = "postgres")]
             ledger: claim.ledger,
         };
@@ -210,6 +220,7 @@ impl Delivery {
             foreign: self.0.foreign,
             origin: &self.0.origin,
             began: self.0.began,
+            meters: &self.0.meters,
         }
     }
 

@@ -1,13 +1,13 @@
 //! The handler's effect and the record in one transaction of the handler's own.
 
-use std::{any::Any, sync::Arc};
+use std::sync::Arc;
 
 use sqlx::{Executor as _, Postgres, Transaction, raw_sql};
 
 use crate::{
     delivery::Delivery,
     store::{
-        AnyStore, Held,
+        DedupStore, Held,
         postgres::{Answer, CommitError, PostgresStore, PostgresStoreError, Row, Statements},
     },
 };
@@ -17,12 +17,9 @@ use crate::{
 pub(crate) struct Ledger(Arc<Statements>);
 
 impl Ledger {
-    /// The ledger of a store that is a [`PostgresStore`], or an [`AnyStore`] that has one inside.
-    pub(crate) fn of(store: &dyn Any) -> Option<Self> {
-        if let Some(erased) = store.downcast_ref::<AnyStore>() {
-            return Self::of(erased.inner());
-        }
-        let store = store.downcast_ref::<PostgresStore>()?;
+    /// The ledger of a store that is a [`PostgresStore`], or stands around one and says so.
+    pub(crate) fn of(store: &impl DedupStore) -> Option<Self> {
+        let store = store.as_any().downcast_ref::<PostgresStore>()?;
         Some(Self(Arc::clone(&store.sql)))
     }
 }
@@ -88,7 +85,7 @@ impl Delivery {
 
 impl PostgresStore {
     /// The same as [`Delivery::commit_in`], for a layer whose store is a type of your own around
-    /// this one.
+    /// this one that does not forward [`as_any`](DedupStore::as_any).
     ///
     /// # Errors
     ///

@@ -1,9 +1,12 @@
 use tokio::time::Instant;
 
 use super::Origin;
-use crate::event::{Stage, TaskId};
+use crate::{
+    event::{Stage, TaskId},
+    metrics::EventMeters,
+};
 
-/// What the log says about an event. Made for every event, so nothing in it costs anything.
+/// What the log says about an event, and what counts it. Made for every event, so nothing in it costs anything.
 #[derive(Clone, Copy)]
 pub(crate) struct Subject<'a> {
     pub(crate) task_id: &'a TaskId,
@@ -13,4 +16,5 @@ pub(crate) struct Subject<'a> {
     pub(crate) foreign: Option<&'static str>,
     pub(crate) origin: &'a Origin,
     pub(crate) began: Instant,
+    pub(crate) meters: &'a EventMeters,
 }

@@ -19,6 +19,7 @@ use super::drain::Drain;
 use crate::{
     config::Times,
     delivery::Delivery,
+    metrics::MeteredStore,
     store::{Claim, DedupStore, Owner, Record, Settled, SlotKey},
     util::{
         log,
@@ -29,7 +30,7 @@ use crate::{
 
 /// A store whose operations are bounded, guarded against panics, and repeated.
 pub(crate) struct PatientStore<D> {
-    store: Arc<D>,
+    store: MeteredStore<D>,
     pub(crate) times: Times,
     drain: Drain,
 }
@@ -37,7 +38,7 @@ pub(crate) struct PatientStore<D> {
 impl<D: DedupStore> PatientStore<D> {
     pub(crate) fn new(store: Arc<D>, times: Times, drain: Drain) -> Self {
         Self {
-            store,
+            store: MeteredStore::new(store),
             times,
             drain,
         }
@@ -220,7 +221,7 @@ impl<D: DedupStore> PatientStore<D> {
 impl<D> Clone for PatientStore<D> {
     fn clone(&self) -> Self {
         Self {
-            store: Arc::clone(&self.store),
+            store: self.store.clone(),
             times: self.times.clone(),
             drain: self.drain.clone(),
         }

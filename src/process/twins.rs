@@ -4,16 +4,14 @@
 use std::{
     collections::{HashMap, hash_map},
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::Arc,
 };
 
 use tokio::sync::watch;
 
 use crate::{
     config::Limits,
+    metrics::{COMMITS_DEFERRED, Level, REQUESTS_WAITING},
     store::{Record, SlotKey},
     util::shards::{Shards, SlotHash},
 };
@@ -21,8 +19,8 @@ use crate::{
 /// Who handles which slot. The first request of a slot leads: it alone talks to the store.
 pub(crate) struct Twins {
     slots: Shards<HashMap<SlotKey, Running, SlotHash>>,
-    waiting: AtomicUsize,
-    deferred: AtomicUsize,
+    waiting: Level,
+    deferred: Level,
     limits: Limits,
 }
 
@@ -60,8 +58,8 @@ impl Twins {
     pub(crate) fn new(limits: Limits) -> Self {
         Self {
             slots: Shards::new(Self::SHARDS, HashMap::with_hasher),
-            waiting: AtomicUsize::new(0),
-            deferred: AtomicUsize::new(0),
+            waiting: Level::new(&REQUESTS_WAITING),
+            deferred: Level::new(&COMMITS_DEFERRED),
             limits,
         }
     }
@@ -200,14 +198,13 @@ impl Follower {
 /// One of those that a limit allows, given back when dropped.
 pub(crate) struct Quota {
     twins: Arc<Twins>,
-    counter: fn(&Twins) -> &AtomicUsize,
+    counter: fn(&Twins) -> &Level,
 }
 
 impl Quota {
-    fn take(twins: &Arc<Twins>, counter: fn(&Twins) -> &AtomicUsize, limit: usize) -> Option<Self> {
-        let below = |count| (count < limit).then_some(count + 1);
-        counter(twins).fetch_update(Relaxed, Relaxed, below).ok()?;
-        Some(Self {
+    fn take(twins: &Arc<Twins>, counter: fn(&Twins) -> &Level, limit: usize) -> Option<Self> {
+        let is_below = counter(twins).raise_below(limit);
+        is_below.then(|| Self {
             twins: Arc::clone(twins),
             counter,
         })
@@ -216,7 +213,7 @@ impl Quota {
 
 impl Drop for Quota {
     fn drop(&mut self) {
-        (self.counter)(&self.twins).fetch_sub(1, Relaxed);
+        (self.counter)(&self.twins).lower();
     }
 }
 

@@ -67,7 +67,7 @@ impl<D: DedupStore> Heartbeat<D> {
             lease.renew(Instant::now() + FOREVER);
         } else {
             lease.lose();
-            log::claim_lost(delivery);
+            log::claim_lost_meanwhile(delivery);
         }
         pending().await
     }

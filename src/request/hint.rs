@@ -113,6 +113,21 @@ fn url_secret<B>(request: &Request<B>) -> &'static str {
     }
 }
 
+/// Of a genuine event that was postponed: what to look at.
+#[cfg(feature = "tracing")]
+pub(crate) fn of_postponed(rejection: Rejection) -> Option<&'static str> {
+    match rejection {
+        Rejection::StoreUnavailable => Some(
+            "`the store failed` says why; so does its `check`, which a readiness probe can ask",
+        ),
+        Rejection::StillRunning => Some("put work that takes so long behind a queue"),
+        Rejection::Unconfirmed => {
+            Some("is the API key right, and can the provider's API be reached from here?")
+        }
+        _ => None,
+    }
+}
+
 /// Of a request whose body was not read.
 pub(crate) fn of_reading(rejection: Rejection) -> Option<&'static str> {
     let large = rejection == Rejection::BodyTooLarge;
@@ -136,7 +151,10 @@ pub(crate) fn of_body(
         Rejection::SignatureWrong if changed() => {
             Some("signed for another text of the body: did a proxy change the id?")
         }
-        Rejection::SignatureWrong => Some("another key, or another account's callback?"),
+        Rejection::SignatureWrong => Some(
+            "another key, or another account's callback? Take the whole key of the settings page of \
+             the account that submits the tasks",
+        ),
         _ => None,
     }
 }

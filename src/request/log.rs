@@ -1,20 +1,101 @@
-//! Everything the layer logs, in one place: one event per request, and what an operator must see.
+//! Everything that is told of a request, in one place: one event in the log and one count for each,
+//! and what an operator must see.
 //!
-//! Without the `tracing` feature all of it is nothing. Text of the provider is escaped and cut;
-//! keys, signatures and bodies have no way in here.
+//! Without the `tracing` feature nothing is logged, without `metrics` nothing is counted. Text of the
+//! provider is escaped and cut; keys, signatures and bodies have no way in here.
 
 #[cfg(not(feature = "tracing"))]
-pub(crate) use self::off::*;
+use self::off as lines;
 #[cfg(feature = "tracing")]
-pub(crate) use self::on::*;
+use self::on as lines;
+
+pub(crate) use self::lines::{mounted_twice, record_unreadable, span, within, within_this};
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::{
+    delivery::{Conflict, Delivery, Subject},
+    metrics::EventMeters,
+    product::Event,
+    reply::{Answer, Disposition, Rejection},
+};
+
+/// A request that was refused before its event was known to be genuine.
+pub(crate) fn refused(
+    meters: &EventMeters,
+    rejection: Rejection,
+    hint: impl FnOnce() -> Option<&'static str>,
+) {
+    meters.refused(rejection);
+    lines::refused(rejection, hint);
+}
+
+/// A genuine event that was answered without its handler, or before it had ended.
+pub(crate) fn answered(subject: Subject<'_>, answer: Answer) {
+    subject
+        .meters
+        .answered(subject.stage, answer, subject.began);
+    lines::answered(subject, answer);
+}
+
+/// A genuine event whose handler has ended.
+pub(crate) fn handled(
+    subject: Subject<'_>,
+    how: Disposition,
+    stopped: Option<Rejection>,
+    granted: Instant,
+) {
+    let times = (subject.began, granted);
+    subject.meters.handled(subject.stage, how, stopped, times);
+    lines::handled(subject, how, stopped, granted);
+}
+
+pub(crate) fn heartbeat_late(subject: Subject<'_>, by: Duration) {
+    subject.meters.heartbeat_late();
+    lines::heartbeat_late(subject, by);
+}
+
+/// Somebody else holds the claim of a handler that still runs.
+pub(crate) fn claim_lost_meanwhile(delivery: &Delivery) {
+    delivery.subject().meters.claim_lost();
+    lines::claim_lost(delivery);
+}
+
+/// A commit found that somebody else holds the claim; its disposition says so too.
+pub(crate) fn claim_lost(delivery: &Delivery) {
+    lines::claim_lost(delivery);
+}
+
+pub(crate) fn commit_given_up(delivery: &Delivery) {
+    delivery.subject().meters.commit_given_up();
+    lines::commit_given_up(delivery);
+}
+
+pub(crate) fn unconfirmed(subject: Subject<'_>) {
+    subject.meters.unconfirmed();
+    lines::unconfirmed(subject);
+}
+
+/// What could not be confirmed, and is not asked on about.
+pub(crate) fn not_kept(subject: Subject<'_>) {
+    subject.meters.not_kept();
+    lines::not_kept(subject);
+}
+
+/// Its disposition counts it.
+pub(crate) fn conflict<E: Event>(conflict: &Conflict<E>) {
+    lines::conflict(conflict);
+}
 
 #[cfg(feature = "tracing")]
 mod on {
-    use std::time::Duration;
+    use std::{future::Future, time::Duration};
 
     use tokio::time::Instant;
     use tracing::{
-        debug, error,
+        Instrument, Span, debug, error, error_span,
         field::{DisplayValue, display},
         info, warn,
     };
@@ -24,12 +105,13 @@ mod on {
         event::Stage,
         product::{Event, Product},
         reply::{Answer, Disposition, Rejection},
+        request::hint,
         util::{Escaped, clock, log::TARGET},
     };
 
     /// One line about a genuine event.
     macro_rules! about {
-        ($level:ident, $subject:ident, $($rest:tt)+) => {
+        ($level:ident, $subject:ident, $hint:expr, $($rest:tt)+) => {
             $level!(
                 target: TARGET,
                 task_id = ?Escaped($subject.task_id.as_str()),
@@ -38,10 +120,36 @@ mod on {
                 name = name_of($subject.stage),
                 trust = $subject.origin.trust.as_str(),
                 key = $subject.origin.key_label.as_deref(),
-                hint = $subject.foreign.map(another_route),
+                hint = hint_of($subject, $hint),
                 $($rest)+
             )
         };
+    }
+
+    /// What the lines of a handler stand in, and those about its claim: whose they are.
+    ///
+    /// Its level is that of the rarest line, because a filter that lets a line pass must not take
+    /// away whose it is.
+    pub(crate) fn span(delivery: &Delivery) -> Span {
+        let subject = delivery.subject();
+        error_span!(
+            target: TARGET,
+            "callback",
+            task_id = ?Escaped(subject.task_id.as_str()),
+            product = subject.product,
+            stage = subject.stage.as_str(),
+            attempt = delivery.attempt(),
+        )
+    }
+
+    /// Polls and drops `work` in `span`, wherever it goes.
+    pub(crate) fn within<F: Future>(span: Span, work: F) -> impl Future<Output = F::Output> {
+        work.instrument(span)
+    }
+
+    /// The same with the span that is entered now: for a task of its own.
+    pub(crate) fn within_this<F: Future>(work: F) -> impl Future<Output = F::Output> {
+        work.in_current_span()
     }
 
     /// Which progress, or which contradiction.
@@ -53,14 +161,14 @@ mod on {
         }
     }
 
-    /// What is plainly another product's has its handler elsewhere.
-    fn another_route(product: &str) -> DisplayValue<String> {
-        display(format!(
-            "content of {product}: is the URL of another product's route?"
-        ))
+    /// What is plainly another product's has its handler elsewhere, whatever else is the matter.
+    fn hint_of(subject: Subject<'_>, hint: Option<&str>) -> Option<DisplayValue<String>> {
+        let foreign = subject
+            .foreign
+            .map(|product| format!("content of {product}: is the URL of another product's route?"));
+        foreign.or_else(|| hint.map(str::to_owned)).map(display)
     }
 
-    /// A request that was refused before its event was known to be genuine.
     pub(crate) fn refused(rejection: Rejection, hint: impl FnOnce() -> Option<&'static str>) {
         let status = rejection.status().as_u16();
         match rejection {
@@ -71,12 +179,12 @@ mod on {
         }
     }
 
-    /// A genuine event that was answered without its handler, or before it had ended.
     pub(crate) fn answered(subject: Subject<'_>, answer: Answer) {
         match answer {
             Answer::Received(disposition) => about!(
                 info,
                 subject,
+                None,
                 waited = ?(clock::look() - subject.began),
                 disposition = disposition.as_str(),
                 "received",
@@ -84,6 +192,7 @@ mod on {
             Answer::Refused(rejection) => about!(
                 warn,
                 subject,
+                hint::of_postponed(rejection),
                 waited = ?(clock::look() - subject.began),
                 status = rejection.status().as_u16(),
                 reason = %rejection,
@@ -92,7 +201,6 @@ mod on {
         }
     }
 
-    /// A genuine event whose handler has ended.
     pub(crate) fn handled(
         subject: Subject<'_>,
         how: Disposition,
@@ -102,6 +210,7 @@ mod on {
         about!(
             info,
             subject,
+            None,
             via = subject.origin.via.as_str(),
             waited = ?(granted - subject.began),
             handled = ?(clock::look() - granted),
@@ -163,7 +272,6 @@ mod on {
         warn!(target: TARGET, ?task_id, "the provider could not confirm an event");
     }
 
-    /// What could not be confirmed, and is not asked on about.
     pub(crate) fn not_kept(subject: Subject<'_>) {
         let task_id = Escaped(subject.task_id.as_str());
         error!(
@@ -187,7 +295,7 @@ mod on {
 
 #[cfg(not(feature = "tracing"))]
 mod off {
-    use std::time::Duration;
+    use std::{future::Future, time::Duration};
 
     use tokio::time::Instant;
 
@@ -196,6 +304,17 @@ mod off {
         reply::{Answer, Disposition, Rejection},
     };
 
+    pub(crate) struct Span;
+
+    pub(crate) fn span(_: &Delivery) -> Span {
+        Span
+    }
+    pub(crate) fn within<F: Future>(_: Span, work: F) -> impl Future<Output = F::Output> {
+        work
+    }
+    pub(crate) fn within_this<F: Future>(work: F) -> impl Future<Output = F::Output> {
+        work
+    }
     pub(crate) fn refused(_: Rejection, _: impl FnOnce() -> Option<&'static str>) {}
     pub(crate) fn answered(subject: Subject<'_>, _: Answer) {
         // Which nobody else reads.

@@ -215,7 +215,8 @@ impl<D: DedupStore, P: Product> Line<D, P> {
 fn handle<S: Handler, D: DedupStore, P: Product>(
     mut ours: Ours<S, D, P>,
 ) -> impl Future<Output = Handled<S::Body, S::Error>> {
-    async move {
+    let span = log::span(&ours.delivery);
+    log::within(span, async move {
         let (line, delivery, asked) = (&ours.line, &ours.delivery, ours.asked);
         let kept = line
             .keeping
@@ -239,7 +240,7 @@ fn handle<S: Handler, D: DedupStore, P: Product>(
         }
         let reply = ended.reply(how);
         Handled { answer, reply }
-    }
+    })
 }
 
 impl<S, D, P: Product> stages::Claim for Ours<S, D, P> {

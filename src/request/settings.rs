@@ -16,6 +16,7 @@ use crate::{
     config::{Clock, Limits, SystemClock, Times},
     confirm::{ErasedConfirm, Unconfirmed, UnconfirmedHook},
     delivery::{ConflictHook, Namespace},
+    metrics::EventMeters,
     process::{
         confirmer::Confirmer, drain::Drain, patient::PatientStore, twins::Twins, variants::Variants,
     },
@@ -124,6 +125,7 @@ impl<D: DedupStore, P: Product> Settings<D, P> {
                 product: self.product.clone(),
                 credentials: Arc::clone(&self.credentials),
                 reply_deadline: times.reply_deadline,
+                meters: EventMeters::of(self.product.name()),
             },
             confirming: self.confirming(),
             claiming: self.claiming(),

@@ -89,10 +89,10 @@ impl<D: DedupStore> Settling<D> {
     ) -> Disposition {
         let (this, delivery) = (self.clone(), delivery.clone());
         let deadline = delivery.deadline();
-        let deferred = tokio::spawn(async move {
+        let deferred = tokio::spawn(log::within_this(async move {
             let _permit = permit;
             this.commit_later(&delivery, leader).await
-        });
+        }));
         let settled = by(deadline, deferred).await.and_then(Result::ok);
         settled.unwrap_or(Disposition::CommitDeferred)
     }
@@ -167,7 +167,7 @@ impl<D: DedupStore> Settling<D> {
     async fn defer_release(&self, delivery: &Delivery, leader: Leader, permit: Permit) {
         let (this, delivery) = (self.clone(), delivery.clone());
         let deadline = delivery.deadline();
-        let deferred = tokio::spawn(async move {
+        let deferred = tokio::spawn(log::within_this(async move {
             let _held = (permit, leader);
             while let Some(end) = delivery
                 .lease()
@@ -180,7 +180,7 @@ impl<D: DedupStore> Settling<D> {
                     return;
                 }
             }
-        });
+        }));
         let _ = by(deadline, deferred).await;
     }
 

@@ -9,6 +9,7 @@ use super::gate::{Credentials, SignedHead};
 use crate::{
     delivery::{Arrival, Origin, Trust, Via},
     event::{Scanned, scan},
+    metrics::EventMeters,
     product::{KeysOf, Product, callback},
     reply::Rejection,
     util::clock,
@@ -19,6 +20,7 @@ pub(crate) struct Verifying<P> {
     pub(crate) product: P,
     pub(crate) credentials: Arc<Credentials>,
     pub(crate) reply_deadline: Duration,
+    pub(crate) meters: EventMeters,
 }
 
 impl<P: Product> Verifying<P> {
@@ -56,6 +58,7 @@ impl<P: Product> Verifying<P> {
             origin,
             began,
             deadline,
+            meters: self.meters.clone(),
         }
     }
 

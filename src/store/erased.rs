@@ -1,4 +1,4 @@
-use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{any::Any, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use tower::BoxError;
 
@@ -33,13 +33,6 @@ impl AnyStore {
     /// Erases the type of `store`.
     pub fn new<D: DedupStore>(store: D) -> Self {
         Self(Arc::new(store))
-    }
-}
-
-#[cfg(feature = "postgres")]
-impl AnyStore {
-    pub(crate) fn inner(&self) -> &dyn std::any::Any {
-        ErasedStore::as_any(&*self.0)
     }
 }
 
@@ -103,6 +96,10 @@ impl DedupStore for AnyStore {
     fn set_operation_timeout(&self, timeout: Duration) {
         ErasedStore::set_operation_timeout_erased(&*self.0, timeout);
     }
+
+    fn as_any(&self) -> &dyn Any {
+        ErasedStore::as_any_erased(&*self.0)
+    }
 }
 
 type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send + 'a>>;
@@ -133,8 +130,7 @@ trait ErasedStore: Send + Sync {
     fn retention_erased(&self) -> Duration;
     fn check_erased(&self) -> Answer<'_, ()>;
     fn set_operation_timeout_erased(&self, timeout: Duration);
-    #[cfg(feature = "postgres")]
-    fn as_any(&self) -> &dyn std::any::Any;
+    fn as_any_erased(&self) -> &dyn Any;
 }
 
 impl<D: DedupStore> ErasedStore for D {
@@ -190,8 +186,7 @@ impl<D: DedupStore> ErasedStore for D {
         self.set_operation_timeout(timeout);
     }
 
-    #[cfg(feature = "postgres")]
-    fn as_any(&self) -> &dyn std::any::Any {
-        self
+    fn as_any_erased(&self) -> &dyn Any {
+        self.as_any()
     }
 }

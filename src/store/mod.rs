@@ -10,6 +10,10 @@
 //!    +------ release -----+
 //! ```
 //!
+//! With what happens when a lease ends, and to those who come too late:
+//!
+#![doc = include_str!("../../docs/diagrams/slot.svg")]
+//!
 //! # Laws
 //!
 //! 1. A slot has at most one holder whose lease has not ended.
@@ -86,7 +90,7 @@ pub use self::sqlite::{SqliteStore, SqliteStoreError};
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
 pub use self::table_name::InvalidTableName;
 
-use std::{future::Future, time::Duration};
+use std::{any::Any, future::Future, time::Duration};
 
 use tower::BoxError;
 
@@ -264,5 +268,14 @@ pub trait DedupStore: Send + Sync + 'static {
     /// Default: nothing happens.
     fn set_operation_timeout(&self, timeout: Duration) {
         let _ = timeout;
+    }
+
+    /// The store itself, which is where [`Delivery::commit_in`](crate::Delivery) looks for a
+    /// `PostgresStore`. A store that stands around another forwards it.
+    fn as_any(&self) -> &dyn Any
+    where
+        Self: Sized,
+    {
+        self
     }
 }

@@ -1,5 +1,6 @@
 //! For your own tests: the [laws] of a store and those of a [product](products) as functions,
-//! [callbacks](Callback) as the provider signs them, and a [clock](ManualClock) that stands still.
+//! [callbacks](Callback) as the provider signs them, a [clock](ManualClock) that stands still, and a
+//! [store that is away](Intercepted) when you say so.
 //!
 //! # A store of your own
 //!
@@ -93,7 +94,14 @@
 mod broken;
 mod callback;
 mod clock;
+mod intercepted;
 pub mod laws;
 pub mod products;
 
-pub use self::{broken::LawBroken, callback::Callback, clock::ManualClock, laws::all};
+pub use self::{
+    broken::LawBroken,
+    callback::Callback,
+    clock::ManualClock,
+    intercepted::{Intercept, Intercepted, Operation},
+    laws::all,
+};

@@ -6,6 +6,7 @@ pub(crate) mod log;
 pub(crate) mod panic;
 pub(crate) mod random;
 pub(crate) mod shards;
+pub(crate) mod sync;
 pub(crate) mod tally;
 pub(crate) mod timer;
 

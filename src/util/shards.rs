@@ -3,8 +3,9 @@
 use std::{
     fmt,
     hash::{BuildHasher, Hash, Hasher, RandomState},
-    sync::{Mutex, MutexGuard, PoisonError},
 };
+
+use crate::util::sync::{Mutex, MutexGuard, PoisonError};
 
 /// One `T` per shard; a key always lands in the same one.
 pub(crate) struct Shards<T> {

@@ -13,7 +13,7 @@ use super::{
     run::HandOver,
     watched::{Listener, Unsettled, Watched},
 };
-use crate::{event::TaskId, product::Event, util::log};
+use crate::{event::TaskId, metrics::WatchMeters, product::Event, util::log};
 
 /// All of it, behind one lock.
 pub(super) struct State<E: Event> {
@@ -25,6 +25,7 @@ pub(super) struct State<E: Event> {
     pub(super) stopped: bool,
     /// Whether somebody asks.
     pub(super) driven: bool,
+    pub(super) meters: WatchMeters,
 }
 
 /// One task on the list.
@@ -63,6 +64,7 @@ impl<E: Event> State<E> {
             entered: 0,
             stopped: false,
             driven: false,
+            meters: WatchMeters::new(),
         }
     }
 
@@ -87,6 +89,7 @@ impl<E: Event> State<E> {
             kept,
         };
         self.tasks.insert(task.clone(), entered);
+        self.meters.watched.raise();
         self.put(task, (Instant::now() + pause).min(deadline), true);
     }
 
@@ -119,6 +122,7 @@ impl<E: Event> State<E> {
 
     pub(super) fn remove(&mut self, task: &TaskId) -> Option<Entered<E>> {
         let entered = self.tasks.remove(task)?;
+        self.meters.watched.lower();
         self.ends.remove(&entered.end);
         if let Some(position) = &entered.position {
             self.queue.remove(position);
@@ -134,6 +138,7 @@ impl<E: Event> State<E> {
         let Some(entered) = self.remove(task) else {
             return;
         };
+        self.meters.ended(watched.as_str());
         match watched {
             Watched::Expired(_) => log::watch_failed(task.as_str(), watched.as_str()),
             _ => log::watch_ended(task.as_str(), watched.as_str()),

@@ -170,6 +170,7 @@ impl<E: Event> Watchlist<E> {
                 return true;
             }
         };
+        state.meters.ended(refusal.as_str());
         drop(state);
         log::watch_ended(task.as_str(), refusal.as_str());
         if let Some(listener) = listener {

@@ -14,10 +14,11 @@ use http_body_util::Full;
 use suno_callback::{
     Conflict, Delivery, Disposition, Limits, Rejection, SunoCallbackLayer, Times, Trust, Via,
     VoiceEvent,
-    store::{Claim, DedupStore, Held, MemoryStore, Owner, Record, Settled, SlotKey},
+    store::{Claim, DedupStore, MemoryStore, Owner, Settled, SlotKey},
+    testkit::{Intercept, Intercepted, Operation},
 };
 use tokio::{sync::Semaphore, time::Instant};
-use tower::{Layer, Service, ServiceExt};
+use tower::{BoxError, Layer, Service, ServiceExt};
 
 use harness::{
     Callback, Seen, accepting, answer,
@@ -362,7 +363,7 @@ async fn an_inner_service_that_is_never_ready_is_503() {
         .await
         .assert_refusal(Rejection::StillRunning);
     assert_eq!(began.elapsed().as_secs(), 13);
-    let store = layer.store().counts().now();
+    let store = layer.store().interceptor().now();
     assert_eq!((store.claims, store.commits, store.releases), (1, 0, 0));
 }
 
@@ -528,43 +529,27 @@ async fn f38_a_lease_that_ends_absurdly_late_counts_as_ended() {
     );
 }
 
-/// Answers nothing but errors.
+/// Claims nothing, and hangs where it would have to end what it never began.
 struct Away;
 
-impl DedupStore for Away {
-    type Error = &'static str;
-
-    async fn peek(&self, _: &SlotKey) -> Result<Option<Record>, &'static str> {
-        Err("away")
-    }
-
-    async fn claim(&self, _: &SlotKey, _: Owner, _: Duration) -> Result<Claim, &'static str> {
-        Err("away")
-    }
-
-    async fn renew(&self, _: &SlotKey, _: &Held, _: Duration) -> Result<Settled, &'static str> {
-        pending().await
-    }
-
-    async fn commit(
+impl Intercept for Away {
+    async fn intercept<T: Send + 'static>(
         &self,
-        _: &SlotKey,
-        _: &Held,
-        _: &Record,
-        _: Duration,
-    ) -> Result<Settled, &'static str> {
-        pending().await
-    }
-
-    async fn release(&self, _: &SlotKey, _: &Held) -> Result<Settled, &'static str> {
-        pending().await
+        operation: Operation,
+        _: impl Future<Output = Result<T, BoxError>> + Send + 'static,
+    ) -> Result<T, BoxError> {
+        match operation {
+            Operation::Peek | Operation::Claim => Err("away".into()),
+            _ => pending().await,
+        }
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn f20_without_its_store_the_layer_is_closed() {
     let seen = Seen::default();
-    let service = SunoCallbackLayer::new(key(), Away).layer(accepting(seen.clone()));
+    let store = Intercepted::new(MemoryStore::default(), Away);
+    let service = SunoCallbackLayer::new(key(), store).layer(accepting(seen.clone()));
     for callback in [Callback::success("t", "v"), Callback::failure("t")] {
         let response = service.clone().oneshot(callback.request()).await.unwrap();
         let reply = Reply::of(response).await;

@@ -5,5 +5,7 @@ mod axum;
 mod body;
 mod content;
 mod head;
+#[cfg(feature = "tracing")]
+mod newcomer;
 mod signature;
 mod wire;

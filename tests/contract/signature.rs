@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use harness::{
     Callback, KEY,
-    counting::Counting,
+    counting::counting,
     key,
     probe::{Probe, ProbeLayer, WallClock},
 };
@@ -88,7 +88,7 @@ impl Vector {
 }
 
 fn layer_of(key: SigningKey) -> ProbeLayer {
-    SunoCallbackLayer::new(key, Counting::new(MemoryStore::default()))
+    SunoCallbackLayer::new(key, counting(MemoryStore::default()))
 }
 
 /// Every string that differs from `good` in one byte.

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use harness::{
     Callback, Handler, Receiver, Reply, Seen, answer,
     counts::CANCELLATIONS,
-    faulty::{Fault, Faulty, Op},
+    faulty::{Fault, Faults as _, Faulty, OPS, Op},
     handling, key, ms, said, seed, send, until,
 };
 use http::{Request, StatusCode};
@@ -65,7 +65,7 @@ impl Setup {
 
     fn over(store_delay: Option<Fault>, handler: Handler, seen: Seen) -> Self {
         let store = Faulty::default();
-        for op in Op::ALL {
+        for op in OPS {
             store.always(op, store_delay.unwrap_or_default());
         }
         let layer = SunoCallbackLayer::new(key(), store.clone());

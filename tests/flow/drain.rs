@@ -9,7 +9,7 @@ use std::{
 
 use harness::{
     Callback, Receiver, Reply, Seen, assert_postponed,
-    faulty::{Fault, Faulty, Op, Stranger},
+    faulty::{Fault, Faults as _, Faulty, Op, Stranger},
     handling, key, logs, ms, ok_after, said, secs, send, slot_of, spawn_send, until,
 };
 use http::StatusCode;

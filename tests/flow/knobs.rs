@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use harness::{
     Callback, Handler, Seen, accepting,
-    faulty::{Fault, Faulty, Op},
+    faulty::{Fault, Faults as _, Faulty, OPS},
     key, ms,
     probe::WallClock,
     said, secs, send,
@@ -49,7 +49,7 @@ async fn works(layer: SunoCallbackLayer<Faulty>) {
     let progress = Callback::progress("task", "processing").signed_at(NOW);
     let first = send(&receiver, &progress).await;
     assert_eq!(said(&first), Some(Disposition::Accepted));
-    Op::ALL.iter().for_each(|op| store.next(*op, [Fault::Fail]));
+    OPS.iter().for_each(|op| store.next(*op, [Fault::Fail]));
     let success = Callback::success("task", "voice").signed_at(NOW);
     let (first, second) = tokio::join!(send(&receiver, &success), send(&receiver, &success));
     for reply in [first, second, send(&receiver, &success).await] {

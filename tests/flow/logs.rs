@@ -1,7 +1,5 @@
 //! What the log shows of hostile input: escaped, cut, and never a secret.
 
-use std::time::Duration;
-
 use http::{HeaderValue, StatusCode};
 use http_body_util::Full;
 use suno_callback::{Disposition, Rejection, VoiceEvent};
@@ -201,37 +199,23 @@ fn f64_debug_of_an_event_is_escaped_and_cut() {
 
 #[tokio::test(start_paused = true)]
 async fn f64_an_error_of_the_store_is_escaped_and_cut() {
-    use suno_callback::{AnyStore, SunoCallbackLayer, store::*};
-    use tower::{Layer, ServiceExt};
+    use suno_callback::testkit::{Intercept, Intercepted, Operation};
+    use suno_callback::{AnyStore, MemoryStore, SunoCallbackLayer};
+    use tower::{BoxError, Layer, ServiceExt};
 
     struct Hostile;
-    impl DedupStore for Hostile {
-        type Error = String;
-
-        async fn peek(&self, _: &SlotKey) -> Result<Option<Record>, String> {
-            Err(hostile(10_000))
-        }
-        async fn claim(&self, _: &SlotKey, _: Owner, _: Duration) -> Result<Claim, String> {
-            Err(hostile(10_000))
-        }
-        async fn renew(&self, _: &SlotKey, _: &Held, _: Duration) -> Result<Settled, String> {
-            Err(hostile(10_000))
-        }
-        async fn commit(
+    impl Intercept for Hostile {
+        async fn intercept<T: Send + 'static>(
             &self,
-            _: &SlotKey,
-            _: &Held,
-            _: &Record,
-            _: Duration,
-        ) -> Result<Settled, String> {
-            Err(hostile(10_000))
-        }
-        async fn release(&self, _: &SlotKey, _: &Held) -> Result<Settled, String> {
-            Err(hostile(10_000))
+            _: Operation,
+            _: impl Future<Output = Result<T, BoxError>> + Send + 'static,
+        ) -> Result<T, BoxError> {
+            Err(hostile(10_000).into())
         }
     }
     logs::capture();
-    let layer = SunoCallbackLayer::new(harness::key(), AnyStore::new(Hostile));
+    let store = Intercepted::new(MemoryStore::default(), Hostile);
+    let layer = SunoCallbackLayer::new(harness::key(), AnyStore::new(store));
     let service = layer.layer(harness::accepting(Default::default()));
     let response = service
         .oneshot(Callback::failure("t").request())

@@ -10,6 +10,8 @@ mod nested;
 mod overload;
 mod panic;
 mod questions;
+#[cfg(feature = "tracing")]
+mod spans;
 mod time;
 mod twins;
 mod unknown;

@@ -2,7 +2,6 @@
 //! is answered by its deadline.
 
 use std::{
-    fmt,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -14,114 +13,49 @@ use harness::{Callback, Receiver, Seen, handling, key, send};
 use http::StatusCode;
 use suno_callback::{
     MemoryStore, SunoCallbackLayer, Times,
-    store::{Claim, DedupStore, Held, Owner, Record, Settled, SlotKey},
+    testkit::{Intercept, Intercepted, Operation},
 };
 use tokio::{
     sync::Semaphore,
     task::JoinSet,
     time::{Instant, interval, sleep, timeout},
 };
-use tower::Layer;
+use tower::{BoxError, Layer};
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
-/// A store behind a pool of connections, as a database is: who finds none waits in line for as
-/// long as 30 s, and every operation keeps one busy, also one that nobody waits for any more.
-#[derive(Clone)]
-struct Pooled {
-    store: Arc<MemoryStore>,
+/// What stands in front of a database: who finds no connection waits in line for as long as 30 s,
+/// and every operation keeps one busy, also one that nobody waits for any more.
+struct Pool {
     connections: Arc<Semaphore>,
     takes: Duration,
 }
 
-#[derive(Debug)]
-struct NoConnection;
+type Pooled = Intercepted<MemoryStore, Pool>;
 
-impl fmt::Display for NoConnection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no connection in 30 s")
-    }
+fn pooled(connections: usize, takes: Duration) -> Pooled {
+    let connections = Arc::new(Semaphore::new(connections));
+    Intercepted::new(MemoryStore::default(), Pool { connections, takes })
 }
 
-impl std::error::Error for NoConnection {}
-
-impl Pooled {
-    fn new(connections: usize, takes: Duration) -> Self {
-        Self {
-            store: Arc::default(),
-            connections: Arc::new(Semaphore::new(connections)),
-            takes,
-        }
-    }
-
-    async fn run<T, F>(&self, work: impl FnOnce(Arc<MemoryStore>) -> F) -> Result<T, NoConnection>
-    where
-        T: Send + 'static,
-        F: Future<Output = Result<T, suno_callback::store::StoreFull>> + Send + 'static,
-    {
+impl Intercept for Pool {
+    async fn intercept<T: Send + 'static>(
+        &self,
+        _: Operation,
+        work: impl Future<Output = Result<T, BoxError>> + Send + 'static,
+    ) -> Result<T, BoxError> {
         let acquired = Arc::clone(&self.connections).acquire_owned();
         let acquired = timeout(Duration::from_secs(30), acquired).await;
-        let connection = acquired.map_err(|_| NoConnection)?.expect("never closed");
-        let (work, takes) = (work(Arc::clone(&self.store)), self.takes);
+        let connection = acquired.map_err(|_| "no connection in 30 s")?;
+        let takes = self.takes;
         let done = tokio::spawn(async move {
             let _connection = connection;
             sleep(takes).await;
             work.await
         });
-        let done = done.await.expect("it does not panic");
-        done.map_err(|_| NoConnection)
-    }
-}
-
-impl DedupStore for Pooled {
-    type Error = NoConnection;
-
-    async fn peek(&self, slot: &SlotKey) -> Result<Option<Record>, NoConnection> {
-        let slot = *slot;
-        self.run(move |it| async move { it.peek(&slot).await })
-            .await
-    }
-
-    async fn claim(
-        &self,
-        slot: &SlotKey,
-        owner: Owner,
-        lease: Duration,
-    ) -> Result<Claim, NoConnection> {
-        let slot = *slot;
-        self.run(move |it| async move { it.claim(&slot, owner, lease).await })
-            .await
-    }
-
-    async fn renew(
-        &self,
-        slot: &SlotKey,
-        held: &Held,
-        lease: Duration,
-    ) -> Result<Settled, NoConnection> {
-        let (slot, held) = (*slot, *held);
-        self.run(move |it| async move { it.renew(&slot, &held, lease).await })
-            .await
-    }
-
-    async fn commit(
-        &self,
-        slot: &SlotKey,
-        held: &Held,
-        record: &Record,
-        retain: Duration,
-    ) -> Result<Settled, NoConnection> {
-        let (slot, held, record) = (*slot, *held, *record);
-        self.run(move |it| async move { it.commit(&slot, &held, &record, retain).await })
-            .await
-    }
-
-    async fn release(&self, slot: &SlotKey, held: &Held) -> Result<Settled, NoConnection> {
-        let (slot, held) = (*slot, *held);
-        self.run(move |it| async move { it.release(&slot, &held).await })
-            .await
+        done.await.expect("it does not panic")
     }
 }
 
@@ -158,7 +92,7 @@ async fn insist(receiver: Receiver<Pooled>, task: String, tally: Arc<Tally>, end
 /// Thirty events a second, each at all of three replicas, over a store that is too slow
 /// for them, or with handlers that are.
 async fn flood(connections: usize, takes: Duration, handler_takes: Duration) -> Arc<Tally> {
-    let store = Pooled::new(connections, takes);
+    let store = pooled(connections, takes);
     let receivers: Vec<Receiver<Pooled>> = (0..3)
         .map(|_| {
             let work = move |_| async move {

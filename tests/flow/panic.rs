@@ -18,7 +18,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use harness::{
     Callback, Handler, Receiver, Seen, answer,
-    faulty::{Fault, Faulty, Op},
+    faulty::{Fault, Faults as _, Faulty, OPS},
     handling, key, said, secs, send, until,
 };
 use http::{Request, Response, StatusCode};
@@ -393,7 +393,7 @@ async fn a_panic_in_the_hook_for_what_is_unconfirmed_is_caught() {
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_panics_once_is_one_that_fails_once() {
-    for op in Op::ALL {
+    for op in OPS {
         let (seen, store) = (Seen::default(), Faulty::default());
         let handler = handling(seen.clone(), |delivery| async move {
             sleep(Duration::from_secs(2)).await;

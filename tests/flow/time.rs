@@ -13,7 +13,7 @@ use std::{
 
 use harness::{
     Callback, Handler, Receiver, Reply, Seen, answer, assert_postponed,
-    faulty::{Fault, Faulty, Op, Stranger},
+    faulty::{Fault, Faults as _, Faulty, Op, Stranger},
     handling, key, ms, ok_after, said, secs, send, slot_of, until,
 };
 use http::{Request, StatusCode};

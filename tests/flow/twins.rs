@@ -16,7 +16,7 @@ use bytes::Bytes;
 use harness::{
     Callback, Handler, Reply, Seen, answer,
     counts::TWINS,
-    faulty::{Faulty, Op},
+    faulty::{Faults as _, Faulty, Op},
     handling, key, said, secs, send, spawn_send, until,
 };
 use http::{Request, Response, StatusCode};

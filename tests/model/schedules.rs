@@ -11,7 +11,7 @@ use std::sync::{
 use harness::{
     Callback, Handler, Receiver, Reply, answer,
     counts::SCHEDULES,
-    faulty::{Fault, Faulty, Op, Stranger},
+    faulty::{Fault, Faults as _, Faulty, Op, Stranger},
     key, ms, said, secs, seed, slot_of, until,
 };
 use http::{Request, StatusCode};

@@ -105,6 +105,7 @@ async fn under_load<S: Send + 'static>(
         })
     };
     let layer = SunoCallbackLayer::new(key(), store).times(times()).unwrap();
+    let drain = layer.drain();
     let calls = tokio::spawn({
         let load = Load {
             service: BoxCloneService::new(layer.layer(handler)),
@@ -139,6 +140,9 @@ async fn under_load<S: Send + 'static>(
     let server = faults.await.unwrap();
     over.store(true, SeqCst);
     calls.await.unwrap();
+    // An event may have been acknowledged before its commit was taken.
+    let drained = drain.finish(Duration::from_secs(60)).await;
+    assert_eq!((drained.aborted, drained.unsettled), (0, 0));
     let acknowledged = acknowledged.lock().unwrap().clone();
     let outcome = Outcome {
         acknowledged,

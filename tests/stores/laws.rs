@@ -4,6 +4,7 @@
 use std::{error::Error, sync::Arc};
 
 use crate::faulty::{Fault, FaultyStore};
+use harness::counting::counting;
 use suno_callback::{
     AnyStore, MemoryStore,
     testkit::{self, LawBroken, laws},
@@ -22,6 +23,11 @@ async fn the_memory_store_keeps_every_law_in_real_time() -> Result<(), LawBroken
 #[tokio::test(start_paused = true)]
 async fn a_store_with_an_erased_type_keeps_every_law() -> Result<(), LawBroken> {
     testkit::all(&Arc::new(AnyStore::new(MemoryStore::default()))).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_whose_operations_are_counted_keeps_every_law() -> Result<(), LawBroken> {
+    testkit::all(&Arc::new(counting(MemoryStore::default()))).await
 }
 
 #[tokio::test(start_paused = true)]

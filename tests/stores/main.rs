@@ -8,6 +8,7 @@ mod laws;
 mod memory;
 mod outages;
 mod postgres;
+mod postgres_failover;
 mod postgres_outages;
 mod redis;
 mod redis_cluster;

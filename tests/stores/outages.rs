@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use fastrand::Rng;
 use harness::{
     counts::OUTAGES,
-    faulty::Faulty,
+    faulty::{FaultyOver, Line},
     ms,
     outages::{Outage, Table},
     server::{Postgres, Redis},
@@ -35,7 +35,7 @@ async fn no_outage_loses_an_event(what: &'static str, store: impl DedupStore) {
     let (mut outages, times) = (Outage::all(), Times::default());
     Rng::with_seed(harness::seed()).shuffle(&mut outages);
     outages.truncate(OUTAGES.size());
-    let store = Faulty::to(store);
+    let store = FaultyOver::new(store, Line::default());
     let (mut events, places) = (JoinSet::new(), Arc::new(Semaphore::new(AT_ONCE)));
     for (number, outage) in outages.into_iter().enumerate() {
         let place = Arc::clone(&places).acquire_owned().await.unwrap();

@@ -11,7 +11,7 @@ use std::{
 };
 
 use harness::proxy::Proxy;
-use harness::{Callback, Seen, answer, key, logs};
+use harness::{Callback, Seen, answer, counting::counting, key, logs};
 use http::{Request, StatusCode};
 use sqlx::{
     Acquire as _, AssertSqlSafe, PgPool, Row,
@@ -24,7 +24,7 @@ use suno_callback::{
         Claim, CommitError, Held, KEEP_FENCE, Owner, PostgresStore, PostgresStoreError, Record,
         Settled, SlotKey,
     },
-    testkit::{self, LawBroken},
+    testkit::{self, Intercept, Intercepted, LawBroken, Operation},
 };
 use tokio::{
     sync::{Barrier, mpsc},
@@ -1218,73 +1218,46 @@ async fn only_a_layer_on_postgres_knows_where_the_record_goes() {
     assert_eq!(status.await, StatusCode::OK);
 }
 
-/// A store of the application's own around this one. Its heartbeats may go nowhere, as those of a
-/// process that is paused.
-struct Wrapped {
-    store: PostgresStore,
-    paused: bool,
-}
+/// A process that is paused: its heartbeats go nowhere.
+struct Paused;
 
-#[deny(clippy::missing_trait_methods)]
-impl DedupStore for Wrapped {
-    type Error = PostgresStoreError;
-
-    async fn peek(&self, slot: &SlotKey) -> Result<Option<Record>, Self::Error> {
-        self.store.peek(slot).await
-    }
-    async fn claim(
+impl Intercept for Paused {
+    async fn intercept<T: Send + 'static>(
         &self,
-        slot: &SlotKey,
-        owner: Owner,
-        lease: Duration,
-    ) -> Result<Claim, Self::Error> {
-        self.store.claim(slot, owner, lease).await
-    }
-    async fn renew(
-        &self,
-        slot: &SlotKey,
-        held: &Held,
-        lease: Duration,
-    ) -> Result<Settled, Self::Error> {
-        match self.paused {
-            true => std::future::pending().await,
-            false => self.store.renew(slot, held, lease).await,
+        operation: Operation,
+        work: impl Future<Output = Result<T, BoxError>> + Send + 'static,
+    ) -> Result<T, BoxError> {
+        match operation {
+            Operation::Renew => std::future::pending().await,
+            _ => work.await,
         }
     }
-    async fn commit(
-        &self,
-        slot: &SlotKey,
-        held: &Held,
-        record: &Record,
-        retain: Duration,
-    ) -> Result<Settled, Self::Error> {
-        self.store.commit(slot, held, record, retain).await
-    }
-    async fn release(&self, slot: &SlotKey, held: &Held) -> Result<Settled, Self::Error> {
-        self.store.release(slot, held).await
-    }
+}
 
-    fn retention(&self) -> Duration {
-        self.store.retention()
-    }
-
-    async fn check(&self) -> Result<(), Self::Error> {
-        self.store.check().await
-    }
-
-    fn set_operation_timeout(&self, timeout: Duration) {
-        self.store.set_operation_timeout(timeout);
-    }
+#[tokio::test]
+async fn a_store_around_one_on_postgres_leads_to_its_records() {
+    let fixture = Arc::new(Fixture::new().await);
+    let around = AnyStore::new(counting(AnyStore::new(fixture.store.clone())));
+    let status = handled(around, {
+        let fixture = Arc::clone(&fixture);
+        move |delivery| {
+            let fixture = Arc::clone(&fixture);
+            async move {
+                let mut tx = fixture.pool.begin().await.unwrap();
+                delivery.commit_in(&mut tx).await.unwrap();
+                tx.commit().await.unwrap();
+                let state = fixture.text("SELECT state::text FROM TABLE_").await;
+                assert_eq!(state, "2");
+            }
+        }
+    });
+    assert_eq!(status.await, StatusCode::OK);
 }
 
 #[tokio::test]
 async fn a_wrapped_store_commits_in_a_transaction_by_its_own_name() {
     let fixture = Arc::new(Fixture::new().await);
-    let store = fixture.store.clone();
-    let wrapped = Wrapped {
-        store,
-        paused: false,
-    };
+    let wrapped = counting(fixture.store.clone());
     let status = handled(wrapped, {
         let fixture = Arc::clone(&fixture);
         move |delivery| {
@@ -1334,14 +1307,8 @@ async fn a_holder_that_is_paused_in_its_transaction_blocks_no_retry() {
             }
         })
     };
-    let store = fixture.store.clone();
-    let layer = SunoCallbackLayer::new(
-        key(),
-        Wrapped {
-            store,
-            paused: true,
-        },
-    );
+    let store = Intercepted::new(fixture.store.clone(), Paused);
+    let layer = SunoCallbackLayer::new(key(), store);
     let zombie = layer.times(times.clone()).unwrap().layer(zombie);
     let callback = Callback::success("task", "voice");
     let first = tokio::spawn(zombie.oneshot(callback.request()));

@@ -1,5 +1,5 @@
-//! PostgreSQL restarts, fails over, is forgotten by the network, and stands behind a pooler. Every
-//! test has servers of its own.
+//! PostgreSQL restarts, is forgotten by the network, and stands behind a pooler. Every test has servers
+//! of its own.
 
 use std::{
     collections::HashMap,
@@ -12,9 +12,10 @@ use std::{
 
 use bytes::Bytes;
 use harness::{
-    Callback, answer, key,
+    Callback, Handler, Receiver, Seen, answer, handling, key,
     proxy::Proxy,
     server::{PgBouncer, Postgres},
+    spawn_send,
 };
 use http::{Request, StatusCode};
 use http_body_util::Full;
@@ -25,36 +26,37 @@ use sqlx::{
 };
 use suno_callback::{
     DedupStore, Delivery, SunoCallbackLayer, VoiceEvent,
-    store::{Claim, Owner, PostgresStore, PostgresStoreError, SlotKey},
+    store::{PostgresStore, SlotKey},
 };
 use tokio::{
+    sync::Semaphore,
     task::{JoinSet, spawn_blocking},
-    time::{interval, sleep, timeout},
+    time::{sleep, timeout},
 };
-use tower::{BoxError, Layer, ServiceExt, service_fn, util::BoxCloneSyncService};
+use tower::{BoxError, Layer, ServiceExt, service_fn};
 
 const WARM: u32 = 10;
 
 /// Ten connections, none of which is tested before it is lent unless `tested`.
-fn pool(options: PgConnectOptions, tested: bool) -> PgPool {
+pub fn pool(options: PgConnectOptions, tested: bool) -> PgPool {
     PgPoolOptions::new()
         .max_connections(WARM)
         .test_before_acquire(tested)
         .connect_lazy_with(options)
 }
 
-fn at(url: &str) -> PgConnectOptions {
+pub fn at(url: &str) -> PgConnectOptions {
     url.parse().unwrap()
 }
 
 /// Until none is lent.
-async fn idle(pool: &PgPool) {
+pub async fn idle(pool: &PgPool) {
     let is_idle = || pool.size() > 0 && pool.num_idle() == pool.size() as usize;
     harness::until("every connection is back in the pool", is_idle).await;
 }
 
 /// As many idle connections as the pool can have.
-async fn warm(pool: &PgPool) {
+pub async fn warm(pool: &PgPool) {
     let mut all = Vec::new();
     for _ in 0..WARM {
         all.push(pool.acquire().await.unwrap());
@@ -67,7 +69,7 @@ async fn warm(pool: &PgPool) {
     }
 }
 
-async fn migrated(pool: &PgPool) -> PostgresStore {
+pub async fn migrated(pool: &PgPool) -> PostgresStore {
     let store = PostgresStore::new(pool.clone());
     store.migrate().await.unwrap();
     let effects = "CREATE TABLE IF NOT EXISTS effects (task_id text NOT NULL)";
@@ -75,12 +77,10 @@ async fn migrated(pool: &PgPool) -> PostgresStore {
     store
 }
 
-type Response = http::Response<suno_callback::ResponseBody<Full<Bytes>>>;
-type Service = BoxCloneSyncService<Request<Full<Bytes>>, Response, BoxError>;
-
 /// A handler that writes its effect and the record in one transaction.
-fn receiver(store: PostgresStore, pool: PgPool) -> Service {
-    let handler = service_fn(move |request: Request<Full<Bytes>>| {
+pub fn committing(pool: PgPool, seen: Seen) -> Handler {
+    Handler::new(service_fn(move |request: Request<Full<Bytes>>| {
+        seen.push(&request);
         let pool = pool.clone();
         async move {
             let status = match effect(&pool, &request).await {
@@ -90,11 +90,13 @@ fn receiver(store: PostgresStore, pool: PgPool) -> Service {
                     StatusCode::INTERNAL_SERVER_ERROR
                 }
             };
-            Ok::<_, BoxError>(answer(status))
+            Ok(answer(status))
         }
-    });
-    let layer = SunoCallbackLayer::new(key(), store);
-    BoxCloneSyncService::new(layer.layer(handler))
+    }))
+}
+
+pub fn receiver(store: PostgresStore, pool: PgPool) -> Receiver<PostgresStore> {
+    SunoCallbackLayer::new(key(), store).layer(committing(pool, Seen::default()))
 }
 
 async fn effect(pool: &PgPool, request: &Request<Full<Bytes>>) -> Result<(), BoxError> {
@@ -110,13 +112,13 @@ async fn effect(pool: &PgPool, request: &Request<Full<Bytes>>) -> Result<(), Box
     Ok(tx.commit().await?)
 }
 
-async fn effects(pool: &PgPool) -> HashMap<String, i64> {
+pub async fn effects(pool: &PgPool) -> HashMap<String, i64> {
     let count = "SELECT task_id, count(*) FROM effects GROUP BY task_id";
     let rows = raw_sql(count).fetch_all(pool).await.unwrap();
     rows.iter().map(|row| (row.get(0), row.get(1))).collect()
 }
 
-async fn send(service: &Service, task: &str) -> StatusCode {
+pub async fn send(service: &Receiver<PostgresStore>, task: &str) -> StatusCode {
     let request = Callback::success(task, "voice").request();
     service.clone().oneshot(request).await.unwrap().status()
 }
@@ -244,162 +246,58 @@ async fn a_dropped_operation_closes_its_connection_and_spares_the_others() {
     }
 }
 
-/// A primary, a replica that has everything that was acknowledged, and the name of the primary.
-struct Cluster {
-    old: Postgres,
-    new: Postgres,
-    name: Proxy,
-}
-
-impl Cluster {
-    async fn start() -> Self {
-        let (old, new) = spawn_blocking(|| {
-            let old =
-                Postgres::start_with(&["synchronous_standby_names=*", "synchronous_commit=local"]);
-            let new = old.start_replica(&["synchronous_standby_names="]);
-            (old, new)
-        })
-        .await
-        .unwrap();
-        let direct = pool(at(&old.url()), true);
-        let end = Instant::now() + Duration::from_secs(30);
-        let synchronous = "SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'";
-        while raw_sql(synchronous)
-            .fetch_one(&direct)
-            .await
-            .unwrap()
-            .get::<i64, _>(0)
-            == 0
-        {
-            assert!(Instant::now() < end, "the replica must stream");
-            sleep(Duration::from_millis(20)).await;
-        }
-        let name = Proxy::to(old.addr()).await;
-        Self { old, new, name }
-    }
-
-    fn options(&self) -> PgConnectOptions {
-        let options = at(&self.old.url()).port(self.name.addr().port());
-        // `local` on the server's line is for what the harness does itself.
-        options.options([("synchronous_commit", "on")])
-    }
-
-    /// The old primary lives on, read-only.
-    async fn end_old(&self) {
-        let direct = pool(at(&self.old.url()), true);
-        for change in [
-            "ALTER SYSTEM SET default_transaction_read_only = on",
-            "SELECT pg_reload_conf()",
-        ] {
-            raw_sql(change).execute(&direct).await.unwrap();
-        }
-    }
-
-    async fn fail_over(self) -> Self {
-        self.end_old().await;
-        let old = at(&self.old.url());
-        let cluster = spawn_blocking(move || {
-            self.new.promote();
-            self.name.lead_to(self.new.addr());
-            self
-        })
-        .await
-        .unwrap();
-        // What was written as the old primary became read-only waits there for a replica that it has
-        // no longer; whoever moves a name ends such sessions.
-        let waiting = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
-                       WHERE wait_event = 'SyncRep'";
-        let direct = pool(old, true);
-        for _ in 0..10 {
-            raw_sql(waiting).execute(&direct).await.unwrap();
-            sleep(Duration::from_millis(100)).await;
-        }
-        cluster
-    }
-}
-
+/// At the worst moment for half of them, whose handlers end while nothing can be written. A twin of
+/// each event waits at another replica for its chance.
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_failover_the_first_try_is_200_though_the_old_primary_lives_on_read_only() {
-    let cluster = Cluster::start().await;
-    let pool = pool(cluster.options(), true);
-    let service = receiver(migrated(&pool).await, pool.clone());
-    warm(&pool).await;
-    assert_eq!(send(&service, "before").await, StatusCode::OK);
-    let cluster = cluster.fail_over().await;
-    assert_eq!(send(&service, "after").await, StatusCode::OK);
-    assert_eq!(send(&service, "before").await, StatusCode::OK);
-    let new = PgPool::connect(&cluster.new.url()).await.unwrap();
-    let found = effects(&new).await;
-    assert_eq!(
-        (found.len(), found.values().sum::<i64>()),
-        (2, 2),
-        "{found:?}"
-    );
-}
-
-/// As the provider sends: a first try and three more, which wait for the answer.
-async fn provide(service: Service, task: String, refused: Arc<AtomicUsize>) -> bool {
-    for attempt in 0..4 {
-        if attempt > 0 {
-            sleep(Duration::from_secs(1)).await;
-        }
-        let status = send(&service, &task).await;
-        if status == StatusCode::OK {
-            return true;
-        }
-        if attempt == 0 {
-            refused.fetch_add(1, SeqCst);
-        }
-    }
-    false
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_failover_under_50_events_a_second_loses_none() {
-    let cluster = Cluster::start().await;
-    let pool = pool(cluster.options(), true);
-    let service = receiver(migrated(&pool).await, pool.clone());
-    let refused = Arc::new(AtomicUsize::new(0));
-    let load = tokio::spawn({
-        let refused = Arc::clone(&refused);
-        async move {
-            let (mut events, mut pace) = (JoinSet::new(), interval(Duration::from_millis(20)));
-            for number in 0..250 {
-                pace.tick().await;
-                let (service, refused) = (service.clone(), Arc::clone(&refused));
-                let task = format!("task-{number}");
-                events.spawn(async move { provide(service, task, refused).await });
+async fn a_table_that_is_locked_within_a_lease_lets_no_event_run_twice() {
+    const EVENTS: usize = 12;
+    let server = Postgres::start();
+    let pools = [(); 2].map(|()| pool(at(&server.url()), true));
+    let seen = Seen::default();
+    let (early, late) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let mut replicas = Vec::new();
+    for pool in &pools {
+        let ends = [Arc::clone(&early), Arc::clone(&late)];
+        let begun = Arc::new(AtomicUsize::new(0));
+        let handler = handling(seen.clone(), move |_| {
+            let end = Arc::clone(&ends[begun.fetch_add(1, SeqCst) % 2]);
+            async move {
+                let _ = end.acquire().await; // closed when they may end
+                StatusCode::OK
             }
-            events.join_all().await
-        }
-    });
-    let direct = PgPool::connect(&cluster.old.url()).await.unwrap();
-    while effects(&direct).await.len() < 50 {
-        sleep(Duration::from_millis(20)).await;
+        });
+        let store = migrated(pool).await;
+        replicas.push(SunoCallbackLayer::new(key(), store).layer(handler));
     }
-    let cluster = cluster.fail_over().await;
-    let acknowledged = load.await.unwrap();
-    let new = PgPool::connect(&cluster.new.url()).await.unwrap();
-    let found = effects(&new).await;
-    println!(
-        "failover: {} of {} events at the new primary, {} first tries refused",
-        found.len(),
-        acknowledged.len(),
-        refused.load(SeqCst)
-    );
-    assert!(acknowledged.iter().all(|&it| it), "an event was lost");
-    assert_eq!(
-        found.len(),
-        acknowledged.len(),
-        "an acknowledged event was lost"
-    );
-    assert!(found.values().all(|&count| count == 1), "{found:?}");
+    let events = (0..EVENTS).map(|number| Callback::success(&format!("task-{number}"), "voice"));
+    let events: Vec<_> = events.collect();
+    let sent = |replica: usize| events.iter().map(move |it| (replica, it));
+    let spawn = |(replica, event): (usize, &Callback)| spawn_send(&replicas[replica], event);
+    let mut replies: Vec<_> = sent(0).map(spawn).collect();
+    harness::until("all are being handled", || seen.len() == EVENTS).await;
+    let mut lock = PgPool::connect(&server.url())
+        .await
+        .unwrap()
+        .begin()
+        .await
+        .unwrap();
+    let locking = raw_sql("LOCK TABLE suno_callback").execute(&mut *lock);
+    locking.await.unwrap();
+    replies.extend(sent(1).map(spawn));
+    early.close();
+    sleep(Duration::from_millis(3500)).await;
+    lock.rollback().await.unwrap();
+    late.close();
+    for reply in replies {
+        assert_eq!(reply.await.unwrap().status(), StatusCode::OK);
+    }
+    assert_eq!(seen.len(), EVENTS);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn behind_pgbouncer_with_the_settings_that_the_documentation_names_all_is_well() {
     let server = Postgres::start();
-    let strict = PgBouncer::start(&server, &[]);
+    let strict = PgBouncer::start(server.addr(), &[]);
     let refused = PostgresStore::new(pool(at(&strict.url()), true))
         .migrate()
         .await;
@@ -407,7 +305,10 @@ async fn behind_pgbouncer_with_the_settings_that_the_documentation_names_all_is_
     assert!(text.contains("extra_float_digits"), "{text}");
 
     // Either the pooler ignores it, or the client does not send it.
-    let lenient = PgBouncer::start(&server, &["ignore_startup_parameters = extra_float_digits"]);
+    let lenient = PgBouncer::start(
+        server.addr(),
+        &["ignore_startup_parameters = extra_float_digits"],
+    );
     for options in [
         at(&lenient.url()),
         at(&strict.url()).extra_float_digits(None),
@@ -435,28 +336,4 @@ fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
         cause = error.source();
     }
     text
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_check_names_a_standby_and_a_server_that_does_not_answer() {
-    let cluster = Cluster::start().await;
-    let pool = pool(cluster.options(), true);
-    let (store, slot) = (migrated(&pool).await, SlotKey::from([1; 32]));
-    store.check().await.unwrap();
-    // A connection goes back to the pool behind the answer; one that falls silent on its way is
-    // closed there, and the next check would open another.
-    idle(&pool).await;
-    cluster.name.lead_to(cluster.new.addr());
-    cluster.name.forget();
-    let silent = store.check().await.unwrap_err();
-    assert!(matches!(silent, PostgresStoreError::NoAnswer), "{silent}");
-    let standby = store.check().await.unwrap_err();
-    assert!(standby.to_string().contains("standby"), "{standby}");
-    let claim = store.claim(&slot, Owner::from([1; 16]), Duration::from_secs(5));
-    let text = claim.await.unwrap_err().to_string();
-    assert!(text.contains("read-only"), "{text}");
-    cluster.name.lead_to(cluster.old.addr());
-    store.check().await.unwrap();
-    let claim = store.claim(&slot, Owner::from([1; 16]), Duration::from_secs(5));
-    assert!(matches!(claim.await.unwrap(), Claim::Granted(_)));
 }

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use fastrand::Rng;
-use harness::counts::{Count, ROUGH, ROUGH_POSTGRES};
+use harness::counts::ROUGH;
 use harness::rough::Rough;
 use harness::server::{Postgres, Redis};
 use harness::{Callback, Seen, ms, secs, send};
@@ -43,8 +43,8 @@ struct Fate {
 }
 
 impl<D: DedupStore + Clone> Reached<D> {
-    async fn every_event_is_handled_once_and_done(self, count: &Count) {
-        let (seed, events) = (harness::seed(), count.get());
+    async fn every_event_is_handled_once_and_done(self) {
+        let (seed, events) = (harness::seed(), ROUGH.get());
         let reached = Arc::new(self);
         let (mut calls, places) = (JoinSet::new(), Arc::new(Semaphore::new(reached.at_once)));
         for number in 0..events {
@@ -99,7 +99,7 @@ async fn however_connections_to_redis_break_every_event_is_handled_once_and_done
             RedisStore::new(redis::Client::open(url).unwrap())
         },
     };
-    reached.every_event_is_handled_once_and_done(&ROUGH).await;
+    reached.every_event_is_handled_once_and_done().await;
 }
 
 /// A pool of `size` connections, which are tested before they are lent or not.
@@ -118,11 +118,11 @@ fn postgres(addr: SocketAddr, size: u32, tested: bool) -> PostgresStore {
 /// A connection costs the server a process, so there are fewer.
 #[tokio::test(flavor = "multi_thread")]
 async fn however_connections_to_postgres_break_every_event_is_handled_once_and_done() {
-    let server = Postgres::start_with(&["max_connections=500"]);
+    let server = Postgres::start_with(&["max_connections=1000"]);
     let direct = postgres(server.addr(), 10, true);
     direct.migrate().await.unwrap();
     let reached = Reached {
-        at_once: 100,
+        at_once: 200,
         server: server.addr(),
         direct,
         through: |addr, number| {
@@ -130,6 +130,5 @@ async fn however_connections_to_postgres_break_every_event_is_handled_once_and_d
             postgres(addr, size, number.is_multiple_of(2))
         },
     };
-    let count = &ROUGH_POSTGRES;
-    reached.every_event_is_handled_once_and_done(count).await;
+    reached.every_event_is_handled_once_and_done().await;
 }

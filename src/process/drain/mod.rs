@@ -1,16 +1,13 @@
 mod serve;
 
-use std::{
-    fmt,
-    future::Future,
-    sync::{
-        Arc,
-        atomic::{AtomicU8, AtomicUsize, Ordering::SeqCst},
-    },
-    time::Duration,
-};
+use std::{fmt, future::Future, sync::Arc, time::Duration};
 
-use tokio::{sync::Notify, time::timeout};
+use tokio::time::timeout;
+
+use crate::util::sync::{
+    Notify,
+    atomic::{AtomicU8, AtomicUsize, Ordering::SeqCst},
+};
 
 /// Ends a layer's work in order, at shutdown.
 ///

@@ -126,6 +126,11 @@ pub(super) fn ends_connection(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether the connection is fine, and leads to a server that takes no writes.
+pub(super) fn is_read_only(error: &sqlx::Error) -> bool {
+    code(error).is_some_and(|code| code == READ_ONLY)
+}
+
 fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {
     error.as_database_error()?.code()
 }

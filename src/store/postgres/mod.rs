@@ -72,6 +72,10 @@ use super::{
 /// - The application's own queries are prepared statements. Before PgBouncer 1.21, or with its
 ///   `max_prepared_statements = 0`, they need `Query::persistent(false)` and a transaction around
 ///   them, or `sqlx::raw_sql`; `PgConnectOptions::statement_cache_capacity(0)` alone does not do.
+/// - After a failover in which the old primary lives on read-only, a pooler goes on lending its
+///   sessions with it. The store ends each that it meets (`pg_terminate_backend` of its own session),
+///   and the pooler opens another, to wherever the name leads. Until the last one is gone a handler's
+///   own statements can meet one too; PgBouncer's `RECONNECT` ends all of them at once.
 ///
 /// # The pool
 ///

@@ -55,6 +55,8 @@ impl PostgresStore {
         version(found)?;
         if found.try_get("read_only")? {
             let standby = found.try_get("standby")?;
+            // Or the next check would be lent the same connection, whatever has changed by then.
+            self.leave_server().await;
             return Err(PostgresStoreError::ReadOnly { standby });
         }
         match found.try_get("missing")? {

@@ -122,6 +122,13 @@ impl Statements {
             .into_sql_str()
     }
 
+    /// Ends the session where its server takes no writes. The database logs it.
+    pub(crate) fn end_if_read_only() -> SqlStr {
+        "SELECT pg_terminate_backend(pg_backend_pid()) \
+         WHERE current_setting('transaction_read_only') = 'on'"
+            .into_sql_str()
+    }
+
     /// Makes what was done in sqlx's savepoints part of the transaction around them, and begins them
     /// again, because sqlx will end those that it counts. It counts some of these eight, at most; a
     /// savepoint too many ends with the transaction.

@@ -1,27 +1,23 @@
 //! A store that counts what is asked of it.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    },
-    time::Duration,
+    future::Future,
+    sync::atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
-use suno_callback::store::{Claim, DedupStore, Held, Owner, Record, Settled, SlotKey};
+use suno_callback::testkit::{Intercept, Intercepted, Operation};
+use tower::BoxError;
 
-#[derive(Debug)]
-pub struct Counting<D> {
-    store: D,
-    counts: Counts,
+pub type Counting<D> = Intercepted<D, Counts>;
+
+/// `store`, and how often it is asked.
+pub fn counting<D>(store: D) -> Counting<D> {
+    Intercepted::new(store, Counts::default())
 }
 
-/// How often each operation was called. Clones look at the same counters.
-#[derive(Clone, Debug, Default)]
-pub struct Counts(Arc<Counters>);
-
+/// How often each operation was called.
 #[derive(Debug, Default)]
-struct Counters {
+pub struct Counts {
     peeks: AtomicUsize,
     claims: AtomicUsize,
     renewals: AtomicUsize,
@@ -39,25 +35,14 @@ pub struct Operations {
     pub releases: usize,
 }
 
-impl<D> Counting<D> {
-    pub fn new(store: D) -> Self {
-        let counts = Counts::default();
-        Self { store, counts }
-    }
-
-    pub fn counts(&self) -> Counts {
-        self.counts.clone()
-    }
-}
-
 impl Counts {
     pub fn now(&self) -> Operations {
         Operations {
-            peeks: self.0.peeks.load(SeqCst),
-            claims: self.0.claims.load(SeqCst),
-            renewals: self.0.renewals.load(SeqCst),
-            commits: self.0.commits.load(SeqCst),
-            releases: self.0.releases.load(SeqCst),
+            peeks: self.peeks.load(SeqCst),
+            claims: self.claims.load(SeqCst),
+            renewals: self.renewals.load(SeqCst),
+            commits: self.commits.load(SeqCst),
+            releases: self.releases.load(SeqCst),
         }
     }
 
@@ -65,68 +50,27 @@ impl Counts {
     pub fn untouched(&self) -> bool {
         self.now() == Operations::default()
     }
-
-    fn count(&self, counter: fn(&Counters) -> &AtomicUsize) {
-        counter(&self.0).fetch_add(1, SeqCst);
-    }
 }
 
-#[deny(clippy::missing_trait_methods)]
-impl<D: DedupStore> DedupStore for Counting<D> {
-    type Error = D::Error;
+impl Intercept for Counts {
+    const ANSWERS_AT_ONCE: bool = true;
 
-    const ANSWERS_AT_ONCE: bool = D::ANSWERS_AT_ONCE;
-
-    async fn peek(&self, slot: &SlotKey) -> Result<Option<Record>, D::Error> {
-        self.counts.count(|it| &it.peeks);
-        self.store.peek(slot).await
-    }
-
-    async fn claim(
+    fn intercept<T: Send + 'static>(
         &self,
-        slot: &SlotKey,
-        owner: Owner,
-        lease: Duration,
-    ) -> Result<Claim, D::Error> {
-        self.counts.count(|it| &it.claims);
-        self.store.claim(slot, owner, lease).await
-    }
-
-    async fn renew(
-        &self,
-        slot: &SlotKey,
-        held: &Held,
-        lease: Duration,
-    ) -> Result<Settled, D::Error> {
-        self.counts.count(|it| &it.renewals);
-        self.store.renew(slot, held, lease).await
-    }
-
-    async fn commit(
-        &self,
-        slot: &SlotKey,
-        held: &Held,
-        record: &Record,
-        retain: Duration,
-    ) -> Result<Settled, D::Error> {
-        self.counts.count(|it| &it.commits);
-        self.store.commit(slot, held, record, retain).await
-    }
-
-    async fn release(&self, slot: &SlotKey, held: &Held) -> Result<Settled, D::Error> {
-        self.counts.count(|it| &it.releases);
-        self.store.release(slot, held).await
-    }
-
-    fn retention(&self) -> Duration {
-        self.store.retention()
-    }
-
-    async fn check(&self) -> Result<(), D::Error> {
-        self.store.check().await
-    }
-
-    fn set_operation_timeout(&self, timeout: Duration) {
-        self.store.set_operation_timeout(timeout);
+        operation: Operation,
+        work: impl Future<Output = Result<T, BoxError>> + Send + 'static,
+    ) -> impl Future<Output = Result<T, BoxError>> + Send {
+        let counter = match operation {
+            Operation::Peek => Some(&self.peeks),
+            Operation::Claim => Some(&self.claims),
+            Operation::Renew => Some(&self.renewals),
+            Operation::Commit => Some(&self.commits),
+            Operation::Release => Some(&self.releases),
+            Operation::Check => None,
+        };
+        if let Some(counter) = counter {
+            counter.fetch_add(1, SeqCst);
+        }
+        work
     }
 }

@@ -17,10 +17,10 @@ pub const TWINS: Count = count("twins", 200, 5_000);
 pub const MALFORMED: Count = count("malformed", 5_000, 1_000_000);
 /// Random schedules of two processes on a store that fails.
 pub const SCHEDULES: Count = count("schedules", 500, 50_000);
-/// Events whose Redis is behind a proxy that breaks connections in every way.
+/// Orders in which the threads of a process meet, for each case and each way to choose them.
+pub const INTERLEAVINGS: Count = count("interleavings", 500, 1_000_000);
+/// Events whose store is behind a proxy that breaks connections in every way, on each of two.
 pub const ROUGH: Count = count("rough", 1_000, 20_000);
-/// The same with PostgreSQL, where a connection costs more.
-pub const ROUGH_POSTGRES: Count = count("rough", 100, 20_000);
 /// Outages of each real store, of the 2,640 in the table.
 pub const OUTAGES: Count = count("outages", 24, 2_640);
 /// Tasks of a simulated day of callbacks and polls.
@@ -31,6 +31,11 @@ pub const KILLS: Count = count("kills", 20, 1_000);
 pub const STOPS: Count = count("stops", 1, 20);
 /// Tasks with 64 twins each, on many receivers.
 pub const STAMPEDE: Count = count("stampede", 30, 1_000);
+
+/// Kills of the process that receives and of the one that works, of `examples/queue` on each database.
+pub const QUEUE_KILLS: Count = count("queue", 6, 200);
+/// Kills of one of three replicas behind a proxy, of `examples/axum_postgres`.
+pub const REPLICA_KILLS: Count = count("replicas", 3, 100);
 
 const fn count(campaign: &'static str, gate: u64, large: u64) -> Count {
     Count {

@@ -4,32 +4,20 @@ use std::{
     collections::VecDeque,
     fmt,
     future::{Future, pending},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
-use suno_callback::store::{Claim, DedupStore, Held, MemoryStore, Owner, Record, Settled, SlotKey};
+pub use suno_callback::testkit::Operation as Op;
+use suno_callback::{
+    store::{Claim, DedupStore, Held, MemoryStore, Owner, Record, Settled, SlotKey},
+    testkit::{Intercept, Intercepted},
+};
 use tokio::time::{Instant, sleep};
 use tower::BoxError;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Op {
-    Peek,
-    Claim,
-    Renew,
-    Commit,
-    Release,
-}
-
-impl Op {
-    pub const ALL: [Self; 5] = [
-        Self::Peek,
-        Self::Claim,
-        Self::Renew,
-        Self::Commit,
-        Self::Release,
-    ];
-}
+/// What a [`Faulty`] store can be told to do badly. A check meets what a claim meets.
+pub const OPS: [Op; 5] = [Op::Peek, Op::Claim, Op::Renew, Op::Commit, Op::Release];
 
 /// What happens to one operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,32 +51,73 @@ pub struct Call {
 }
 
 /// A store behind a bad line. Clones share everything.
-pub struct Faulty<D = MemoryStore> {
-    pub store: Arc<D>,
-    script: Arc<Mutex<Script>>,
-}
+pub type Faulty = FaultyOver<MemoryStore>;
 
-impl Default for Faulty {
-    fn default() -> Self {
-        Self::to(MemoryStore::default())
-    }
-}
+pub type FaultyOver<D> = Intercepted<D, Line>;
 
-impl<D> Clone for Faulty<D> {
-    fn clone(&self) -> Self {
-        Self {
-            store: Arc::clone(&self.store),
-            script: Arc::clone(&self.script),
-        }
-    }
-}
+/// Does what its script says.
+#[derive(Default)]
+pub struct Line(Mutex<Script>);
 
 #[derive(Default)]
-struct Script {
+pub struct Script {
     next: [VecDeque<Fault>; 5],
     rest: [Fault; 5],
     chaos: Option<(fastrand::Rng, [u8; 5])>,
     calls: Vec<Call>,
+}
+
+/// What a test tells a [`Faulty`] store.
+pub trait Faults: Sized {
+    fn script(&self) -> MutexGuard<'_, Script>;
+
+    /// The same entries behind a line of its own: what another process has.
+    fn another_line(&self) -> Self;
+
+    /// The next operations of this kind meet these faults, one each.
+    fn next(&self, op: Op, faults: impl IntoIterator<Item = Fault>) {
+        self.script().next[op as usize].extend(faults);
+    }
+
+    /// All operations of this kind meet `fault`, after those of [`Faults::next`].
+    fn always(&self, op: Op, fault: Fault) {
+        self.script().rest[op as usize] = fault;
+    }
+
+    fn always_all(&self, fault: Fault) {
+        self.script().rest = [fault; 5];
+    }
+
+    /// Operations of each kind meet any fault, so many times of a hundred.
+    fn chaos(&self, rng: fastrand::Rng, percent: [u8; 5]) {
+        self.script().chaos = Some((rng, percent));
+    }
+
+    fn heal(&self) {
+        let mut script = self.script();
+        script.next = Default::default();
+        script.rest = Default::default();
+        script.chaos = None;
+    }
+
+    fn calls(&self) -> Vec<Call> {
+        self.script().calls.clone()
+    }
+
+    fn count(&self, op: Op) -> usize {
+        let script = self.script();
+        script.calls.iter().filter(|call| call.op == op).count()
+    }
+}
+
+impl<D> Faults for FaultyOver<D> {
+    fn script(&self) -> MutexGuard<'_, Script> {
+        self.interceptor().0.lock().unwrap()
+    }
+
+    fn another_line(&self) -> Self {
+        self.with(Line::default())
+    }
 }
 
 /// What a [`Faulty`] store answers when it is told to fail.
@@ -103,80 +132,34 @@ impl fmt::Display for Injected {
 
 impl std::error::Error for Injected {}
 
-impl<D> Faulty<D> {
-    /// A line to `store`.
-    pub fn to(store: D) -> Self {
-        Self {
-            store: Arc::new(store),
-            script: Arc::default(),
-        }
-    }
-
-    /// The same entries behind a line of its own: what another process has.
-    pub fn another_line(&self) -> Self {
-        Self {
-            store: Arc::clone(&self.store),
-            script: Arc::default(),
-        }
-    }
-
-    /// The next operations of this kind meet these faults, one each.
-    pub fn next(&self, op: Op, faults: impl IntoIterator<Item = Fault>) {
-        self.script.lock().unwrap().next[op as usize].extend(faults);
-    }
-
-    /// All operations of this kind meet `fault`, after those of [`Faulty::next`].
-    pub fn always(&self, op: Op, fault: Fault) {
-        self.script.lock().unwrap().rest[op as usize] = fault;
-    }
-
-    pub fn always_all(&self, fault: Fault) {
-        self.script.lock().unwrap().rest = [fault; 5];
-    }
-
-    /// Operations of each kind meet any fault, so many times of a hundred.
-    pub fn chaos(&self, rng: fastrand::Rng, percent: [u8; 5]) {
-        self.script.lock().unwrap().chaos = Some((rng, percent));
-    }
-
-    pub fn heal(&self) {
-        let mut script = self.script.lock().unwrap();
-        script.next = Default::default();
-        script.rest = Default::default();
-        script.chaos = None;
-    }
-
-    pub fn calls(&self) -> Vec<Call> {
-        self.script.lock().unwrap().calls.clone()
-    }
-
-    pub fn count(&self, op: Op) -> usize {
-        let script = self.script.lock().unwrap();
-        script.calls.iter().filter(|call| call.op == op).count()
-    }
-
-    fn fault(&self, op: Op) -> Fault {
-        let mut script = self.script.lock().unwrap();
-        let fault = script.next[op as usize].pop_front();
-        let fault = fault.unwrap_or(script.rest[op as usize]);
-        let chaos = script.chaos.as_mut();
+impl Script {
+    fn fault(&mut self, op: Op) -> Fault {
+        let fault = self.next[op as usize].pop_front();
+        let fault = fault.unwrap_or(self.rest[op as usize]);
+        let chaos = self.chaos.as_mut();
         let chaos = chaos.and_then(|(rng, percent)| {
             let strikes = rng.u8(0..100) < percent[op as usize];
             strikes.then(|| any_fault(rng))
         });
         let fault = chaos.unwrap_or(fault);
         let at = Instant::now();
-        script.calls.push(Call { op, at, fault });
+        self.calls.push(Call { op, at, fault });
         fault
     }
+}
 
-    async fn meet<T, E: Into<BoxError>>(
+impl Intercept for Line {
+    async fn intercept<T: Send + 'static>(
         &self,
-        op: Op,
-        apply: impl Future<Output = Result<T, E>> + Send + 'static,
+        operation: Op,
+        apply: impl Future<Output = Result<T, BoxError>> + Send + 'static,
     ) -> Result<T, BoxError> {
-        let apply = async { apply.await.map_err(Into::into) };
-        match self.fault(op) {
+        let op = match operation {
+            Op::Check => Op::Claim,
+            other => other,
+        };
+        let fault = self.0.lock().unwrap().fault(op);
+        match fault {
             Fault::None => apply.await,
             Fault::Fail => Err(Injected.into()),
             Fault::Hang => pending().await,
@@ -222,72 +205,6 @@ pub fn any_fault(rng: &mut fastrand::Rng) -> Fault {
     }
 }
 
-#[deny(clippy::missing_trait_methods)]
-impl<D: DedupStore> DedupStore for Faulty<D> {
-    type Error = BoxError;
-
-    async fn peek(&self, slot: &SlotKey) -> Result<Option<Record>, BoxError> {
-        let (store, slot) = (Arc::clone(&self.store), *slot);
-        self.meet(Op::Peek, async move { store.peek(&slot).await })
-            .await
-    }
-
-    async fn claim(
-        &self,
-        slot: &SlotKey,
-        owner: Owner,
-        lease: Duration,
-    ) -> Result<Claim, BoxError> {
-        let (store, slot) = (Arc::clone(&self.store), *slot);
-        let apply = async move { store.claim(&slot, owner, lease).await };
-        self.meet(Op::Claim, apply).await
-    }
-
-    async fn renew(
-        &self,
-        slot: &SlotKey,
-        held: &Held,
-        lease: Duration,
-    ) -> Result<Settled, BoxError> {
-        let (store, slot, held) = (Arc::clone(&self.store), *slot, *held);
-        let apply = async move { store.renew(&slot, &held, lease).await };
-        self.meet(Op::Renew, apply).await
-    }
-
-    async fn commit(
-        &self,
-        slot: &SlotKey,
-        held: &Held,
-        record: &Record,
-        retain: Duration,
-    ) -> Result<Settled, BoxError> {
-        let (store, slot, held, record) = (Arc::clone(&self.store), *slot, *held, *record);
-        let apply = async move { store.commit(&slot, &held, &record, retain).await };
-        self.meet(Op::Commit, apply).await
-    }
-
-    async fn release(&self, slot: &SlotKey, held: &Held) -> Result<Settled, BoxError> {
-        let (store, slot, held) = (Arc::clone(&self.store), *slot, *held);
-        let apply = async move { store.release(&slot, &held).await };
-        self.meet(Op::Release, apply).await
-    }
-
-    fn retention(&self) -> Duration {
-        self.store.retention()
-    }
-
-    /// Meets what a claim meets.
-    async fn check(&self) -> Result<(), BoxError> {
-        let store = Arc::clone(&self.store);
-        self.meet(Op::Claim, async move { store.check().await })
-            .await
-    }
-
-    fn set_operation_timeout(&self, timeout: Duration) {
-        self.store.set_operation_timeout(timeout);
-    }
-}
-
 /// Somebody in another process.
 #[derive(Clone)]
 pub struct Stranger {
@@ -298,7 +215,7 @@ pub struct Stranger {
 impl Stranger {
     pub fn on(store: &Faulty) -> Self {
         Self {
-            store: Arc::clone(&store.store),
+            store: Arc::clone(store.inner()),
             owner: Owner::from([0xEE; 16]),
         }
     }

@@ -17,7 +17,7 @@ use tower::{Layer, Service};
 
 use crate::{
     Callback, Handler, Receiver, Seen, answer,
-    faulty::{Fault, Faulty},
+    faulty::{Fault, Faults as _, FaultyOver},
     key, ms, secs,
 };
 
@@ -119,7 +119,7 @@ impl Outage {
     }
 
     /// Plays it on `store`, over lines of its own.
-    pub async fn play<D: DedupStore>(&self, store: &Faulty<D>, task: &str) -> Fate {
+    pub async fn play<D: DedupStore>(&self, store: &FaultyOver<D>, task: &str) -> Fate {
         let (seen, successes) = (Seen::default(), Arc::default());
         let replicas = [(); 2].map(|()| Replica::new(store, &seen, &successes));
         let callback = Callback::success(task, "voice");
@@ -130,7 +130,7 @@ impl Outage {
             replicas[1].provide(&callback, start + self.twin),
         );
         if let Some((_, delivery)) = seen.all().first() {
-            committed(&*store.store, delivery.slot()).await;
+            committed(store.inner().as_ref(), delivery.slot()).await;
         }
         let again = replicas[1].provide(&callback, Instant::now()).await;
         let is_taken = first.is_some() && second.is_some() && again.is_some();
@@ -151,7 +151,7 @@ impl Outage {
             lines().for_each(|it| it.always_all(KINDS[self.kind].1));
         }
         sleep(self.away).await;
-        lines().for_each(Faulty::heal);
+        lines().for_each(FaultyOver::heal);
         began.elapsed()
     }
 }
@@ -164,12 +164,12 @@ async fn committed(store: &impl DedupStore, slot: &SlotKey) {
 }
 
 struct Replica<D> {
-    receiver: Receiver<Faulty<D>>,
-    line: Faulty<D>,
+    receiver: Receiver<FaultyOver<D>>,
+    line: FaultyOver<D>,
 }
 
 impl<D: DedupStore> Replica<D> {
-    fn new(store: &Faulty<D>, seen: &Seen, successes: &Arc<AtomicUsize>) -> Self {
+    fn new(store: &FaultyOver<D>, seen: &Seen, successes: &Arc<AtomicUsize>) -> Self {
         let (seen, successes) = (seen.clone(), Arc::clone(successes));
         let handler = Handler::new(tower::service_fn(move |request: Request<_>| {
             seen.push(&request);

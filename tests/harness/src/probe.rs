@@ -21,7 +21,7 @@ use tower::{BoxError, Layer, Service, ServiceExt, util::BoxCloneSyncService};
 
 use super::{
     Seen, answer,
-    counting::{Counting, Counts},
+    counting::{Counting, Counts, counting},
     key,
 };
 
@@ -30,14 +30,14 @@ pub type ProbeLayer = SunoCallbackLayer<Counting<MemoryStore>>;
 
 /// A layer that counts, for callbacks signed with [`key`].
 pub fn layer() -> ProbeLayer {
-    SunoCallbackLayer::new(key(), Counting::new(MemoryStore::default()))
+    SunoCallbackLayer::new(key(), counting(MemoryStore::default()))
 }
 
 #[derive(Clone)]
 pub struct Probe {
     pub service: SunoCallbackService<Inner, Counting<MemoryStore>>,
     pub seen: Seen,
-    pub store: Counts,
+    pub store: Arc<Counts>,
 }
 
 /// What came back, and what the layer said about it to the layers outside.
@@ -92,7 +92,7 @@ impl Probe {
         Self {
             service: layer.layer(BoxCloneSyncService::new(inner)),
             seen,
-            store: layer.store().counts(),
+            store: Arc::clone(layer.store().interceptor()),
         }
     }
 

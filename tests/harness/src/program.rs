@@ -11,19 +11,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::Uri;
+use http::{StatusCode, Uri};
 
-use crate::KEY;
+use crate::{Callback, KEY};
 
 /// How long anything may take that must come: far beyond need, on a machine that is busy too.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The example that cargo built beside this test.
+/// The example that cargo built beside this test. One that is a package of its own is a program of
+/// that package.
 pub fn example(name: &str) -> Command {
     let mut path: PathBuf = std::env::current_exe().unwrap();
     path.pop(); // this test
     path.pop(); // deps
-    program(path.join("examples").join(name))
+    let of_a_package = path.join(name);
+    match of_a_package.exists() {
+        true => program(of_a_package),
+        false => program(path.join("examples").join(name)),
+    }
 }
 
 /// A program that ends with the thread that starts it, so that a test which is killed leaves
@@ -67,7 +72,11 @@ impl Server {
             From::Stdout => &lines.stdout,
             From::Stderr => &lines.stderr,
         };
-        let line = stream.wait_for("listening on http://");
+        let listening = stream.find("listening on http://");
+        let line = listening.unwrap_or_else(|_| {
+            let said = [&lines.stdout, &lines.stderr].map(Stream::so_far);
+            panic!("it does not listen: {said:?}")
+        });
         let url = &line[line.find("http://").unwrap()..];
         let uri: Uri = url.split([' ', ';', '\n']).next().unwrap().parse().unwrap();
         let addr = uri.authority().unwrap().as_str().parse().unwrap();
@@ -175,10 +184,19 @@ impl Stream {
 
     /// The first line with `text` in it, as soon as it is there.
     pub fn wait_for(&self, text: &str) -> String {
-        self.wait(text, |said| {
+        let found = self.find(text);
+        found.unwrap_or_else(|said| panic!("{text:?} never came, but {said:?}"))
+    }
+
+    fn find(&self, text: &str) -> Result<String, String> {
+        self.try_wait(|said| {
             let line = said.text.lines().find(|line| line.contains(text));
             line.map(Into::into)
         })
+    }
+
+    fn so_far(&self) -> String {
+        self.said.0.lock().unwrap().text.clone()
     }
 
     /// The first line that was not given yet.
@@ -198,15 +216,22 @@ impl Stream {
     }
 
     fn wait<T>(&self, what: &str, find: impl Fn(&Said) -> Option<T>) -> T {
+        let found = self.try_wait(find);
+        found.unwrap_or_else(|said| panic!("{what:?} never came, but {said:?}"))
+    }
+
+    /// Or else what it has said instead.
+    fn try_wait<T>(&self, find: impl Fn(&Said) -> Option<T>) -> Result<T, String> {
         let end = Instant::now() + PATIENCE;
         let mut said = self.said.0.lock().unwrap();
         loop {
             if let Some(found) = find(&said) {
-                return found;
+                return Ok(found);
             }
             let left = end.saturating_duration_since(Instant::now());
-            let over = said.is_over || left.is_zero();
-            assert!(!over, "{what:?} never came, but {:?}", said.text);
+            if said.is_over || left.is_zero() {
+                return Err(said.text.clone());
+            }
             said = self.said.1.wait_timeout(said, left).unwrap().0;
         }
     }
@@ -232,6 +257,20 @@ pub fn get(addr: SocketAddr, path: &str) -> (String, String) {
     let request = format!("GET {path} HTTP/1.1\r\nHost: receiver\r\nConnection: close\r\n\r\n");
     peer.write_all(request.as_bytes()).unwrap();
     answer(peer)
+}
+
+/// Sends a callback over a connection of its own to whoever listens there, as the provider does it: a
+/// status, unless nobody did or the connection broke.
+pub fn attempt(addr: SocketAddr, path: &str, callback: &Callback) -> Option<StatusCode> {
+    let mut peer = TcpStream::connect(addr).ok()?;
+    peer.set_read_timeout(Some(Duration::from_secs(15))).ok()?;
+    let request = String::from_utf8(callback.wire()).unwrap();
+    let request = request.replacen("POST / ", &format!("POST {path} "), 1);
+    let request = request.replacen("host:", "connection: close\r\nhost:", 1);
+    peer.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    peer.read_to_string(&mut answer).ok()?;
+    answer.split(' ').nth(1)?.parse().ok()
 }
 
 /// What came back on a connection that is closed behind it.

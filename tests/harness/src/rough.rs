@@ -80,14 +80,22 @@ fn any(random: &mut Rng) -> Weather {
 }
 
 async fn relay(client: TcpStream, server: SocketAddr, weather: watch::Receiver<Weather>) {
-    let Ok(server) = TcpStream::connect(server).await else {
-        return;
-    };
+    let now = *weather.borrow();
     let (mut from_client, mut to_client) = client.into_split();
-    let (mut from_server, mut to_server) = server.into_split();
-    let how = tokio::select! {
-        how = pump(&mut from_client, &mut to_server, weather.clone()) => how,
-        how = pump(&mut from_server, &mut to_client, weather) => how,
+    let how = match now {
+        // The server hears of nothing, and is spared a process.
+        Weather::Cuts | Weather::Resets => Some(now),
+        Weather::Swallows => swallow(&mut from_client).await,
+        Weather::Good | Weather::Delays(_) => {
+            let Ok(server) = TcpStream::connect(server).await else {
+                return;
+            };
+            let (mut from_server, mut to_server) = server.into_split();
+            tokio::select! {
+                how = pump(&mut from_client, &mut to_server, weather.clone()) => how,
+                how = pump(&mut from_server, &mut to_client, weather) => how,
+            }
+        }
     };
     if how == Some(Weather::Resets) {
         let client = to_client.reunite(from_client).unwrap();
@@ -108,8 +116,7 @@ async fn pump(
             return Some(now);
         }
         if now == Weather::Swallows {
-            while from.read(&mut buffer).await.ok()? > 0 {}
-            return None;
+            return swallow(from).await;
         }
         let read = tokio::select! {
             _ = weather.changed() => continue,
@@ -122,4 +129,10 @@ async fn pump(
             return None;
         }
     }
+}
+
+async fn swallow(from: &mut (impl AsyncRead + Unpin)) -> Option<Weather> {
+    let mut buffer = vec![0; 4096];
+    while from.read(&mut buffer).await.ok()? > 0 {}
+    None
 }

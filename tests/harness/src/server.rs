@@ -258,13 +258,14 @@ impl Postgres {
     }
 }
 
-/// A PgBouncer of a test's own, in front of a PostgreSQL, which pools by transaction.
+/// A PgBouncer of a test's own, which pools by transaction.
 pub struct PgBouncer {
     process: Process,
 }
 
 impl PgBouncer {
-    pub fn start(server: &Postgres, settings: &[&str]) -> Self {
+    /// In front of whatever `server` leads to.
+    pub fn start(server: SocketAddr, settings: &[&str]) -> Self {
         let (port, dir, user) = (free_port(), Dir::new(), unprivileged());
         let file = dir.0.join("pgbouncer.ini");
         let mut text = format!(
@@ -427,7 +428,7 @@ fn unprivileged() -> Option<(u32, u32)> {
 
 /// A port that stays this process's own while its server is down: outside the range of outgoing
 /// connections, and marked for other tests by a UDP socket of the same number.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static MARKS: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
     loop {
         let port = fastrand::u16(15_000..30_000);

@@ -27,7 +27,7 @@ fn program() -> PathBuf {
     let mut path = std::env::current_exe().unwrap();
     path.pop(); // this test
     path.pop(); // deps
-    path.join("examples/receiver")
+    path.join("receiver")
 }
 
 /// One process.
@@ -57,7 +57,7 @@ impl Receiver {
             .kill_on_drop(true)
             .spawn()
             .unwrap_or_else(|error| {
-                panic!("{program:?}: {error}; `cargo build --all-features --examples` builds it")
+                panic!("{program:?}: {error}; `cargo build -p receiver --all-features` builds it")
             });
         let number = NUMBER.fetch_add(1, Relaxed);
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();

@@ -1,0 +1,148 @@
+//! A Prometheus of one test, on loopback, that looks every second.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use harness::program::{PATIENCE, get, program};
+use serde_json::Value;
+
+pub struct Prometheus {
+    child: Child,
+    addr: SocketAddr,
+    folder: PathBuf,
+}
+
+impl Prometheus {
+    /// Scrapes each job's receiver, and evaluates `rules`.
+    pub fn start(jobs: &BTreeMap<&str, SocketAddr>, rules: &str) -> Self {
+        let name = format!(
+            "prometheus-{}-{:?}",
+            std::process::id(),
+            thread::current().id()
+        );
+        let folder = std::env::temp_dir().join(name.replace(['(', ')'], ""));
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("rules.yml"), rules).unwrap();
+        fs::write(folder.join("prometheus.yml"), config(jobs)).unwrap();
+        let addr = free();
+        let mut command = program("prometheus");
+        command
+            .arg(format!(
+                "--config.file={}",
+                folder.join("prometheus.yml").display()
+            ))
+            .arg(format!(
+                "--storage.tsdb.path={}",
+                folder.join("data").display()
+            ))
+            .arg(format!("--web.listen-address={addr}"))
+            .arg("--log.level=error")
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit());
+        let child = command.spawn().expect("setpriv, of util-linux");
+        let it = Self {
+            child,
+            addr,
+            folder,
+        };
+        it.wait("it to be ready", || {
+            let there = std::net::TcpStream::connect(addr).is_ok();
+            (there && get(addr, "/-/ready").0 == "200").then_some(())
+        });
+        it
+    }
+
+    /// Waits for what must come.
+    pub fn wait<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(found) = look() {
+                return found;
+            }
+            assert!(
+                Instant::now() < end,
+                "waited for {what}; it fires {:?}",
+                self.firing()
+            );
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// The alerts that fire, each with its job.
+    pub fn firing(&self) -> BTreeSet<(String, String)> {
+        let alerts = &self.api("/api/v1/alerts")["alerts"];
+        let firing = alerts.as_array().unwrap().iter();
+        let firing = firing.filter(|alert| alert["state"] == "firing");
+        let word = |alert: &Value, label: &str| alert["labels"][label].as_str().unwrap().to_owned();
+        firing
+            .map(|alert| (word(alert, "alertname"), word(alert, "job")))
+            .collect()
+    }
+
+    /// The series of an expression. It must be one.
+    pub fn query(&self, expression: &str) -> Vec<Value> {
+        let encoded = expression.bytes().map(|byte| format!("%{byte:02X}"));
+        let found = self.api(&format!(
+            "/api/v1/query?query={}",
+            encoded.collect::<String>()
+        ));
+        found["result"].as_array().unwrap().clone()
+    }
+
+    fn api(&self, path: &str) -> Value {
+        let (status, body) = get(self.addr, path);
+        assert_eq!(status, "200", "{path}: {body}");
+        let start = body.find('{').unwrap();
+        let end = body.rfind('}').unwrap();
+        let answer: Value = serde_json::from_str(&body[start..=end]).unwrap();
+        answer["data"].clone()
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn config(jobs: &BTreeMap<&str, SocketAddr>) -> String {
+    let mut config = String::from(
+        "global: {scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}\n\
+         rule_files: [rules.yml]\nscrape_configs:\n",
+    );
+    for (job, addr) in jobs {
+        config +=
+            &format!("  - {{job_name: {job}, static_configs: [{{targets: [\"{addr}\"]}}]}}\n");
+    }
+    config
+}
+
+/// An address that is free now.
+fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
+
+/// `promtool` on files of `deploy`.
+pub fn promtool(arguments: &[&str]) -> (bool, String) {
+    let mut command = Command::new("promtool");
+    command.args(arguments);
+    command.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy"));
+    let output = command.output().expect("promtool, of Debian's prometheus");
+    let said = [output.stdout, output.stderr].concat();
+    (
+        output.status.success(),
+        String::from_utf8_lossy(&said).into_owned(),
+    )
+}

@@ -5,7 +5,7 @@ use std::{convert::Infallible, future::pending, sync::Arc, time::Duration};
 use axum::{Router, body::Body, error_handling::HandleErrorLayer};
 use harness::Callback;
 use http::{Request, Response, StatusCode};
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::Instant};
 use tower::{
     ServiceBuilder, ServiceExt,
     buffer::BufferLayer,
@@ -86,8 +86,11 @@ async fn what_a_timeout_or_a_load_shed_behind_refuses_comes_again() {
         .service(hanging_once);
     let refused = service.clone().oneshot(callback("slow")).await;
     assert!(refused.unwrap_err().is::<Elapsed>());
+    let began = Instant::now();
     let again = service.oneshot(callback("slow")).await.unwrap();
     assert_eq!(again.status(), StatusCode::OK);
+    // Without a wait for the end of any lease.
+    assert_eq!(began.elapsed(), Duration::ZERO);
 
     let gate = Arc::new(Semaphore::new(0));
     let gated = service_fn({

@@ -55,7 +55,7 @@ impl MemoryStore {
     const MAX_SHARDS: usize = 4_096;
 
     /// A store of at most `capacity` entries, at least one. Memory is taken as entries come, and at
-    /// 268 million entries (35 GB) a store is full whatever its capacity.
+    /// 268 million entries (36 GB) a store is full whatever its capacity.
     pub fn with_capacity(capacity: usize) -> Self {
         let count = capacity.div_ceil(Self::SHARD_CAPACITY);
         Self::sharded(count.min(Self::MAX_SHARDS), capacity)

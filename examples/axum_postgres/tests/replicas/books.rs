@@ -54,16 +54,18 @@ impl Books {
             .collect()
     }
 
-    /// From now on nobody comes further than to the written voice.
+    /// From the first voice on, no record can be written any more.
     pub fn hold(&self) {
         self.tell(
             "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-             PERFORM pg_sleep(600); RETURN NULL; END $$; \
-             CREATE TRIGGER held AFTER INSERT ON voices FOR EACH ROW EXECUTE FUNCTION hold()",
+             IF EXISTS (SELECT FROM voices) THEN PERFORM pg_sleep(600); END IF; \
+             RETURN NEW; END $$; \
+             CREATE TRIGGER held BEFORE UPDATE ON suno_callback \
+             FOR EACH ROW EXECUTE FUNCTION hold()",
         );
     }
 
-    /// Waits until a replica is there.
+    /// Waits until a replica has written a voice and is at its record.
     pub fn holder(&self) -> usize {
         let who = "SELECT application_name FROM pg_stat_activity \
              WHERE datname = current_database() AND wait_event = 'PgSleep'";
@@ -84,7 +86,7 @@ impl Books {
         self.tell(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
              WHERE datname = current_database() AND wait_event = 'PgSleep'; \
-             DROP TRIGGER held ON voices",
+             DROP TRIGGER held ON suno_callback",
         );
     }
 

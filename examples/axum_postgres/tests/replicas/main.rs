@@ -70,9 +70,9 @@ fn run() {
     assert!(hit <= KILLS * SENDERS, "{hit} tries failed");
 }
 
-/// The one moment that matters: the voice is written, and not yet committed.
+/// The one moment that matters: the voice is written, and the record of its event is not.
 #[test]
-fn a_replica_killed_in_its_transaction_costs_one_try() {
+fn a_replica_killed_between_voice_and_record_costs_one_try() {
     let books = Books::new();
     let mut fleet = Fleet::start(&books);
     books.hold();

@@ -304,8 +304,12 @@ mod off {
         reply::{Answer, Disposition, Rejection},
     };
 
-    pub(crate) fn span(_: &Delivery) {}
-    pub(crate) fn within<F: Future>((): (), work: F) -> impl Future<Output = F::Output> {
+    pub(crate) struct Span;
+
+    pub(crate) fn span(_: &Delivery) -> Span {
+        Span
+    }
+    pub(crate) fn within<F: Future>(_: Span, work: F) -> impl Future<Output = F::Output> {
         work
     }
     pub(crate) fn within_this<F: Future>(work: F) -> impl Future<Output = F::Output> {

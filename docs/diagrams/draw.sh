@@ -17,7 +17,7 @@ draw() {
     dot -Tsvg "$1" | sed -n '/<svg/,$p' | sed -e 's/<!--.*-->//' -e 's/<title>[^<]*<\/title>//' \
         -e 's/ stroke="black"/ stroke="currentColor"/g' -e 's/ fill="black"/ fill="currentColor"/g' |
         tr '\n' ' ' | sed -e 's/>  *</></g' -e 's/  */ /g' \
-        -e "s|<svg \([^>]*\)>|<svg \1 fill=\"currentColor\" role=\"img\" data-source=\"$digest\"><style>svg:root{color:#1f2328}@media(prefers-color-scheme:dark){svg:root{color:#e6edf3}}</style>|"
+        -e "s|<svg \([^>]*\)>|<svg \1 style=\"max-width:100%;height:auto\" fill=\"currentColor\" role=\"img\" data-source=\"$digest\"><style>svg:root{color:#1f2328}@media(prefers-color-scheme:dark){svg:root{color:#e6edf3}}</style>|"
     echo
 }
 

@@ -4,7 +4,7 @@
 //! server is, and nothing else of the URL: there is a password in it.
 
 use std::error::Error;
-#[cfg(any(feature = "sqlite", feature = "postgres", feature = "redis"))]
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
 use std::time::Duration;
 
 use suno_callback::{AnyStore, MemoryStore, store::DedupStore};

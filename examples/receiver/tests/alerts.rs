@@ -93,7 +93,7 @@ impl Drop for Sending {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_alert_fires_for_its_fault_and_none_on_a_good_run() {
-    let mut redis = Redis::start(&[]);
+    let redis = Redis::start(&[]);
     let store = format!("redis://{}/", redis.addr());
     let jobs = BTreeMap::from([
         ("good", Job::start(&[])),
@@ -119,7 +119,7 @@ async fn each_alert_fires_for_its_fault_and_none_on_a_good_run() {
     let stored =
         r#"suno_callback_store_operations_total{job="store",operation="commit",outcome="ok"} > 0"#;
     prometheus.wait("a commit", || prometheus.query(stored).pop());
-    redis.kill();
+    redis.pause(); // its port stays its own
     for (alert, job) in [
         ("SunoSignatureWrong", "key"),
         ("SunoHandlerFails", "fails"),

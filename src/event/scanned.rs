@@ -14,6 +14,8 @@ pub struct Scanned<'a> {
     values: [Value<'a>; Field::COUNT],
     /// Which keys were there, two bits a field: one for each spelling.
     seen: u64,
+    /// Which of them were there again.
+    repeated: u64,
     id_key_repeated: bool,
     content_key_repeated: bool,
     foreign: Option<&'static str>,
@@ -103,8 +105,9 @@ impl<'a> Scanned<'a> {
             .unwrap_or(&Value::Absent)
     }
 
-    /// Notes that a key was there; false where its value changes nothing any more, because there can
-    /// be only one. A result may say the same at several levels.
+    /// Notes that a key was there; false where its value changes nothing any more: there can be only
+    /// one id, and a third value is no more ambiguous than a second. A result may say the same at
+    /// several levels.
     pub(super) fn see(&mut self, key: Key, level: Level) -> bool {
         let once = matches!(level, Level::Top | Level::Data);
         let (bit, leads_to_an_id) = match key.0 {
@@ -119,10 +122,12 @@ impl<'a> Scanned<'a> {
             Role::Nested | Role::Ignored => return true,
         };
         let is_new = self.seen & bit == 0;
+        let was_repeated = self.repeated & bit != 0;
         self.seen |= bit;
+        self.repeated |= if is_new { 0 } else { bit };
         self.id_key_repeated |= !is_new && leads_to_an_id;
         self.content_key_repeated |= !is_new && !leads_to_an_id && once;
-        is_new || !leads_to_an_id
+        is_new || !leads_to_an_id && !(once && was_repeated)
     }
 
     /// Takes a value. Where another spelling, or another level of a result, has it already, both

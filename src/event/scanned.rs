@@ -127,7 +127,7 @@ impl<'a> Scanned<'a> {
         self.repeated |= if is_new { 0 } else { bit };
         self.id_key_repeated |= !is_new && leads_to_an_id;
         self.content_key_repeated |= !is_new && !leads_to_an_id && once;
-        is_new || !leads_to_an_id && !(once && was_repeated)
+        is_new || !(leads_to_an_id || once && was_repeated)
     }
 
     /// Takes a value. Where another spelling, or another level of a result, has it already, both

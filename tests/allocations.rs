@@ -98,8 +98,41 @@ fn a_refusal_from_the_head_allocates_for_its_reply_alone() {
     assert_eq!(allocations(&mut service, oversized), 5);
 }
 
+/// Whoever has no key chooses what is read of him.
 #[test]
-fn an_accepted_event_asks_the_store_twice_and_its_duplicate_once() {
+fn a_body_that_nobody_signed_is_neither_copied_nor_mended() {
+    let mut service = service();
+    let filled = |[begin, item, end]: [&str; 3]| {
+        let items = item.repeat(16_000 / item.len());
+        let items = items.strip_suffix(',').unwrap_or(&items);
+        [begin, items, end].concat()
+    };
+    for parts in [
+        ["{", r#""a":1,"#, "}"],
+        ["{", r#""\n":1,"#, "}"],
+        ["{", r#""\ud83c":1,"#, "}"],
+        [r#"{"data":{"#, r#""a":1,"#, r#"},"code":1e999}"#],
+        ["{", r#""data":{},"#, "}"],
+        ["{", r#""taskId":"t","#, "}"],
+        [r#"{"code":["#, "1e999,", "]}"],
+        [r#"{"x":""#, r"\ud83c", r#""}"#],
+        ["\u{feff}{", r#""a":1,"#, "}"],
+        ["{", r#""a":1,"#, "]"],
+        ["{\n", r#""\ud83c":1,"#, "]"],
+    ] {
+        let body = filled(parts);
+        let callback = Callback::new("another task", body);
+        let cost = allocation_counter::measure(|| call(&mut service, callback.request()));
+        // The request's own, and the reply's.
+        assert!(cost.count_total < 24, "{parts:?}: {}", cost.count_total);
+        let made = allocation_counter::measure(|| drop(callback.request()));
+        let more = cost.bytes_total - made.bytes_total;
+        assert!(more < 4_096, "{parts:?}: {more} bytes");
+    }
+}
+
+#[test]
+fn an_accepted_event_asks_the_store_twice_its_duplicate_once_and_a_refusal_never() {
     let store = counting(MemoryStore::default());
     let counts = Arc::clone(store.interceptor());
     let mut service = over(store);
@@ -116,6 +149,16 @@ fn an_accepted_event_asks_the_store_twice_and_its_duplicate_once() {
     assert_eq!(asked(callback()), all(1, 1));
     assert_eq!(asked(callback()), all(2, 1), "duplicate");
     assert_eq!(asked(callback().signed_at(1)), all(2, 1), "stale");
+    let mut forged = callback();
+    forged.signature = Callback::success("another", "voice").signature;
+    assert_eq!(asked(forged), all(2, 1), "wrong signature");
+    assert_eq!(asked(Callback::new("task", "{")), all(2, 1), "not JSON");
+    let late = Callback::failure("task");
+    let looked = Operations {
+        peeks: 1,
+        ..all(2, 1)
+    };
+    assert_eq!(asked(late), looked, "late");
 }
 
 /// The allocations of each operation of a store, in the order of a slot's life.

@@ -25,7 +25,20 @@ stops          binary(programs) & test(/^crash::pause::/)
 stampede       binary(programs) & test(/^crash::stampede::/)
 queue          package(example-queue)
 replicas       package(example-axum-postgres)
+instructions   of the layer against a handler by hand, counted by valgrind
 LIST
+}
+
+# Not in the gate, because an optimized build of the benches takes minutes.
+instructions() {
+    command -v valgrind >/dev/null || servers_apt valgrind || exit 1
+    command -v objdump >/dev/null || servers_apt binutils || exit 1
+    if cargo bench --locked -p benches --bench request -- --instructions; then
+        gate_count 1 0
+    else
+        gate_broken "cargo bench --locked -p benches --bench request -- --instructions"
+    fi
+    gate_end
 }
 
 usage() {
@@ -52,6 +65,7 @@ tests=$(campaigns | sed -n "s/^$name  *//p")
 . tests/gate.sh
 gate_enter
 gate_tools || exit 1
+[ "$name" != instructions ] || instructions
 servers_start || exit 1
 export SUNO_CAMPAIGN=$name GATE_PROFILE=campaign
 gate_nextest "campaign: $name" --workspace --all-features -E "$tests"

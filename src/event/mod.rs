@@ -4,6 +4,7 @@
 mod id;
 mod invalid;
 mod keys;
+mod object;
 mod part;
 mod repair;
 mod scan;

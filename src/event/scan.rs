@@ -1,44 +1,50 @@
 //! One pass over a body: what feeds the signature and what feeds the event are the same strings.
 //!
 //! The scanner knows where a task's id stands; which other keys mean something says the product.
+//! Anybody can send a body, and whoever has no key chooses what is in it. So before the check no
+//! value is worth more than a look, and damage is mended only after it.
 
-use std::{fmt, marker::PhantomData};
+use std::{borrow::Cow, marker::PhantomData};
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use serde::de::{DeserializeSeed, Error};
 
 use super::{
-    InvalidEvent, Key, Keys, Level, Scanned, Value,
-    keys::{Role, key_of},
-    repair::repaired,
-    value::{Lenient, drain_seq},
+    InvalidEvent, Keys, Level, Scanned,
+    object::{Object, Whole},
+    repair::{legible, repaired},
 };
 
-/// Reads a body; where it is no JSON, once more with its damage mended. `then` gets what was found,
-/// with the text that was read.
-pub(crate) fn scan<K: Keys, T, E: From<InvalidEvent>>(
+/// Reads a body. `check` looks at the ids alone, and what it says is handed on; `then` gets what was
+/// found, with the text that was read. A body with damage in it is mended and read once more, and
+/// checked as it is then.
+pub(crate) fn scan<K: Keys, C, T, E: From<InvalidEvent>>(
     body: &[u8],
-    then: impl FnOnce(&Scanned<'_>, &str) -> Result<T, E>,
+    check: impl Fn(&Scanned<'_>) -> Result<C, E>,
+    then: impl FnOnce(C, &Scanned<'_>, &str) -> T,
 ) -> Result<T, E> {
-    let mut scanned = Scanned::default();
-    if let Ok(text) = std::str::from_utf8(body)
-        && scanned.read::<K>(text, Level::Top).is_ok()
-    {
-        return then(&scanned, text);
+    let text = legible(body);
+    let is_damaged = matches!(text, Cow::Owned(_));
+    let mut scanned = Scanned::of(is_damaged);
+    let read = scanned.walk::<K>(&text, Level::Top);
+    read.map_err(|_| InvalidEvent::NotJson)?;
+    let checked = check(&scanned)?;
+    match scanned.needs_mending() {
+        false => Ok(then(checked, &scanned, &text)),
+        true => scan_mended::<K, C, T, E>(&text, check, then),
     }
-    scan_mended::<K, T, E>(body, then)
 }
 
 #[cold]
-fn scan_mended<K: Keys, T, E: From<InvalidEvent>>(
-    body: &[u8],
-    then: impl FnOnce(&Scanned<'_>, &str) -> Result<T, E>,
+fn scan_mended<K: Keys, C, T, E: From<InvalidEvent>>(
+    text: &str,
+    check: impl Fn(&Scanned<'_>) -> Result<C, E>,
+    then: impl FnOnce(C, &Scanned<'_>, &str) -> T,
 ) -> Result<T, E> {
-    let text = repaired(body).ok_or(InvalidEvent::NotJson)?;
-    let mut scanned = Scanned::of_damaged();
-    let read = scanned.read::<K>(&text, Level::Top);
+    let text = repaired(text.as_bytes()).ok_or(InvalidEvent::NotJson)?;
+    let mut scanned = Scanned::of(true);
+    let read = scanned.walk::<K>(&text, Level::Top);
     read.map_err(|_| InvalidEvent::NotJson)?;
-    then(&scanned, &text)
+    Ok(then(check(&scanned)?, &scanned, &text))
 }
 
 impl<'a> Scanned<'a> {
@@ -48,148 +54,27 @@ impl<'a> Scanned<'a> {
         then: impl FnOnce(Option<&Scanned<'_>>) -> T,
     ) -> T {
         let mut scanned = Scanned::default();
-        if scanned.read::<K>(result, Level::Result).is_ok() {
+        let read = scanned.walk::<K>(result, Level::Result);
+        if read.is_ok() && !scanned.needs_mending() {
             return then(Some(&scanned));
         }
         let text = repaired(result.as_bytes()).unwrap_or_default();
-        let mut scanned = Scanned::of_damaged();
-        let is_read = scanned.read::<K>(&text, Level::Result).is_ok();
-        then(Some(&scanned).filter(|_| is_read))
+        let mut scanned = Scanned::of(true);
+        let read = scanned.walk::<K>(&text, Level::Result);
+        then(Some(&scanned).filter(|_| read.is_ok()))
     }
 
     /// In place: there are hundreds of bytes to move.
-    fn read<K: Keys>(&mut self, text: &'a str, level: Level) -> serde_json::Result<()> {
+    fn walk<K: Keys>(&mut self, text: &'a str, level: Level) -> serde_json::Result<()> {
         let mut json = serde_json::Deserializer::from_str(text);
+        let whole = Whole::of(text).ok_or_else(|| serde_json::Error::custom("not JSON"))?;
         let envelope = Object::<K> {
             scanned: self,
+            whole,
             level,
             keys: PhantomData,
         };
-        json.deserialize_any(envelope)?;
+        envelope.deserialize(&mut json)?;
         json.end()
-    }
-}
-
-/// Fills what was found from an object at one level.
-struct Object<'c, 'a, K> {
-    scanned: &'c mut Scanned<'a>,
-    level: Level,
-    keys: PhantomData<K>,
-}
-
-impl<'a, K: Keys> Object<'_, 'a, K> {
-    /// `data` may be null or of an odd type: then an id at the top still makes it an event.
-    fn none<E: Error>(self) -> Result<(), E> {
-        match self.level {
-            Level::Top | Level::Result => Err(E::custom("not an object")),
-            Level::Data | Level::WithinResult => Ok(()),
-        }
-    }
-
-    /// Takes what stands behind a key.
-    fn take<A: MapAccess<'a>>(&mut self, key: Key, map: &mut A) -> Result<(), A::Error> {
-        let level = match key.0 {
-            Role::Data => Level::Data,
-            Role::Nested => Level::WithinResult,
-            Role::Field(field, _) => {
-                let value = map.next_value_seed(Lenient)?;
-                self.scanned.put(field, value);
-                return Ok(());
-            }
-            Role::Raw(field, _) => {
-                let raw = map.next_value::<&'a RawValue>()?;
-                self.scanned.put(field, Value::of_raw(raw.get()));
-                return Ok(());
-            }
-            Role::Foreign(_) | Role::Ignored => {
-                map.next_value::<IgnoredAny>()?;
-                return Ok(());
-            }
-        };
-        map.next_value_seed(Object::<K> {
-            scanned: self.scanned,
-            level,
-            keys: PhantomData,
-        })
-    }
-}
-
-impl<'a, K: Keys> DeserializeSeed<'a> for Object<'_, 'a, K> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'a, K: Keys> Visitor<'a> for Object<'_, 'a, K> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(mut self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key_seed(KeyOf::<K>(self.level, PhantomData))? {
-            self.scanned.see(key, self.level);
-            self.take(key, &mut map)?;
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'a>>(self, seq: A) -> Result<(), A::Error> {
-        drain_seq(seq)?;
-        if self.level == Level::WithinResult {
-            // As a key that nobody has.
-            self.scanned.see(K::key(self.level, "[]"), self.level);
-        }
-        self.none()
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<(), E> {
-        self.none()
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
-        self.none()
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
-        self.none()
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
-        self.none()
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
-        self.none()
-    }
-
-    fn visit_str<E: Error>(self, _: &str) -> Result<(), E> {
-        self.none()
-    }
-}
-
-/// Reads a key without allocating; escapes in it are resolved before it is compared.
-struct KeyOf<K>(Level, PhantomData<K>);
-
-impl<'a, K: Keys> DeserializeSeed<'a> for KeyOf<K> {
-    type Value = Key;
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_identifier(self)
-    }
-}
-
-impl<K: Keys> Visitor<'_> for KeyOf<K> {
-    type Value = Key;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(key_of::<K>(self.0, key))
     }
 }

@@ -5,17 +5,24 @@ use super::{
     keys::{Field, Role, Spelling},
 };
 
+/// What stands for half a character.
+const DAMAGE: &str = "\u{fffd}";
+
 /// What a body says, borrowed from it.
 #[derive(Debug, Default)]
 pub struct Scanned<'a> {
     values: [Value<'a>; Field::COUNT],
     /// Which keys were there, two bits a field: one for each spelling.
     seen: u64,
+    /// Which of them were there again.
+    repeated: u64,
     id_key_repeated: bool,
     content_key_repeated: bool,
     foreign: Option<&'static str>,
     /// Its replacement characters may stand for anything.
     is_damaged: bool,
+    /// As it stands something cannot be read that may mean something.
+    needs_mending: bool,
 }
 
 impl<'a> Scanned<'a> {
@@ -55,9 +62,9 @@ impl<'a> Scanned<'a> {
         self.foreign
     }
 
-    pub(super) fn of_damaged() -> Self {
+    pub(super) fn of(is_damaged: bool) -> Self {
         Self {
-            is_damaged: true,
+            is_damaged,
             ..Self::default()
         }
     }
@@ -98,22 +105,29 @@ impl<'a> Scanned<'a> {
             .unwrap_or(&Value::Absent)
     }
 
-    /// Notes that a key was there. A result may say the same at several levels.
-    pub(super) fn see(&mut self, key: Key, level: Level) {
+    /// Notes that a key was there; false where its value changes nothing any more: there can be only
+    /// one id, and a third value is no more ambiguous than a second. A result may say the same at
+    /// several levels.
+    pub(super) fn see(&mut self, key: Key, level: Level) -> bool {
         let once = matches!(level, Level::Top | Level::Data);
         let (bit, leads_to_an_id) = match key.0 {
-            Role::Foreign(product) => return self.foreign = self.foreign.or(Some(product)),
+            Role::Foreign(product) => {
+                self.foreign = self.foreign.or(Some(product));
+                return true;
+            }
             Role::Field(field, spelling) | Role::Raw(field, spelling) => {
                 (field.bit(spelling), field.is_id())
             }
             Role::Data => (Field::DATA_BIT, true),
-            Role::Nested | Role::Ignored => return,
+            Role::Nested | Role::Ignored => return true,
         };
-        match self.seen & bit != 0 {
-            true if leads_to_an_id => self.id_key_repeated = true,
-            true => self.content_key_repeated |= once,
-            false => self.seen |= bit,
-        }
+        let is_new = self.seen & bit == 0;
+        let was_repeated = self.repeated & bit != 0;
+        self.seen |= bit;
+        self.repeated |= if is_new { 0 } else { bit };
+        self.id_key_repeated |= !is_new && leads_to_an_id;
+        self.content_key_repeated |= !is_new && !leads_to_an_id && once;
+        is_new || !(leads_to_an_id || once && was_repeated)
     }
 
     /// Takes a value. Where another spelling, or another level of a result, has it already, both
@@ -129,5 +143,23 @@ impl<'a> Scanned<'a> {
             self.content_key_repeated = true;
         }
         *place = value;
+    }
+
+    /// Takes a text with half a character in it, which is yet to be mended: for now only that.
+    pub(super) fn put_damaged(&mut self, field: Field) {
+        self.needs_mending = true;
+        self.is_damaged = true;
+        self.put(field, Value::Text(DAMAGE.into()));
+    }
+
+    /// A key with half a character in it: of nobody until it is mended.
+    pub(super) fn damaged_key(&mut self) -> Key {
+        self.needs_mending = true;
+        Key::IGNORED
+    }
+
+    /// Whether something is damaged that may mean something.
+    pub(super) fn needs_mending(&self) -> bool {
+        self.needs_mending
     }
 }

@@ -1,6 +1,7 @@
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+/// The digits of the longest whole number, and its sign.
+const MAX_WHOLE: usize = 20;
 
 /// A JSON value that decides nothing by its type: what it means is for later.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,6 +25,29 @@ impl<'a> Value<'a> {
         match self {
             Self::Text(text) => Some(text),
             _ => None,
+        }
+    }
+
+    /// Reads a value whose grammar is sound; `None` where it is a text with half a character in it.
+    pub(super) fn of_json(json: &'a str) -> Option<Self> {
+        match json.starts_with('"') {
+            true => serde_json::from_str(json).ok().map(Self::Text),
+            false => Some(Self::of_scalar(json)),
+        }
+    }
+
+    /// Reads a value that is no text, which begins what is given.
+    pub(super) fn of_scalar(json: &str) -> Self {
+        // A longer number is none that fits.
+        let number = json.bytes().take(MAX_WHOLE + 1);
+        let is_of_number =
+            |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+        let len = number.take_while(is_of_number).count();
+        match json.get(..len).unwrap_or_default() {
+            "" if json.starts_with('n') => Self::Absent,
+            // A float.
+            "-0" => Self::Odd,
+            number => number.parse().map_or(Self::Odd, Self::Whole),
         }
     }
 
@@ -70,66 +94,4 @@ impl<'a> Value<'a> {
             Self::Absent | Self::Raw(_) | Self::Odd => None,
         }
     }
-}
-
-/// Reads any value.
-pub(super) struct Lenient;
-
-impl<'a> DeserializeSeed<'a> for Lenient {
-    type Value = Value<'a>;
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<Value<'a>, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'a> Visitor<'a> for Lenient {
-    type Value = Value<'a>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_borrowed_str<E: Error>(self, text: &'a str) -> Result<Value<'a>, E> {
-        Ok(Value::Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Value<'a>, E> {
-        Ok(Value::Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Value<'a>, E> {
-        Ok(Value::Whole(number))
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Value<'a>, E> {
-        Ok(i64::try_from(number).map_or(Value::Odd, Value::Whole))
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<Value<'a>, E> {
-        Ok(Value::Odd)
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<Value<'a>, E> {
-        Ok(Value::Odd)
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Value<'a>, E> {
-        Ok(Value::Absent)
-    }
-
-    fn visit_seq<A: SeqAccess<'a>>(self, seq: A) -> Result<Value<'a>, A::Error> {
-        drain_seq(seq)?;
-        Ok(Value::Odd)
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Value<'a>, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Value::Odd)
-    }
-}
-
-pub(super) fn drain_seq<'a, A: SeqAccess<'a>>(mut seq: A) -> Result<(), A::Error> {
-    while seq.next_element::<IgnoredAny>()?.is_some() {}
-    Ok(())
 }

@@ -188,9 +188,9 @@ pub trait Product: Clone + Send + Sync + Sized + 'static {
     ///
     /// [`InvalidEvent`] when it is not JSON or its task id is missing, ambiguous or malformed.
     fn parse(&self, body: impl AsRef<[u8]>) -> Result<Self::Event, InvalidEvent> {
-        scan::<KeysOf<Self>, _, _>(body.as_ref(), |scanned, text| {
-            scanned.check_ids()?;
-            Ok(callback(self, scanned, text))
+        let check = |scanned: &Scanned<'_>| scanned.check_ids();
+        scan::<KeysOf<Self>, _, _, _>(body.as_ref(), check, |(), scanned, text| {
+            callback(self, scanned, text)
         })
     }
 
@@ -206,14 +206,14 @@ pub trait Product: Clone + Send + Sync + Sized + 'static {
         task: &TaskId,
         record: impl AsRef<[u8]>,
     ) -> Result<Self::Event, InvalidEvent> {
-        scan::<KeysOf<Self>, _, _>(record.as_ref(), |scanned, text| {
-            match scanned.check_ids() {
-                Err(InvalidEvent::NoTaskId) => {}
-                Ok(()) if task == scanned.task_id() => {}
-                Ok(()) => return Err(InvalidEvent::TaskIdsDiffer),
-                Err(why) => return Err(why),
-            }
-            Ok(self.read(task.clone(), Source::Record, scanned, text))
+        let is_of_task = |scanned: &Scanned<'_>| match scanned.check_ids() {
+            Err(InvalidEvent::NoTaskId) => Ok(()),
+            Ok(()) if task == scanned.task_id() => Ok(()),
+            Ok(()) => Err(InvalidEvent::TaskIdsDiffer),
+            Err(why) => Err(why),
+        };
+        scan::<KeysOf<Self>, _, _, _>(record.as_ref(), is_of_task, |(), scanned, text| {
+            self.read(task.clone(), Source::Record, scanned, text)
         })
     }
 }

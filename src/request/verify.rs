@@ -32,11 +32,13 @@ impl<P: Product> Verifying<P> {
         body: &Bytes,
         began: Instant,
     ) -> Result<Arrival<P::Event>, Rejection> {
-        scan::<KeysOf<P>, _, _>(body, |scanned, text| {
+        let check = |scanned: &Scanned<'_>| {
             scanned.check_ids()?;
-            let origin = self.origin(head, scanned)?;
+            self.origin(head, scanned)
+        };
+        scan::<KeysOf<P>, _, _, _>(body, check, |origin, scanned, text| {
             let event = callback(&self.product, scanned, text);
-            Ok(self.arrival(event, origin, began))
+            self.arrival(event, origin, began)
         })
     }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod clock;
 mod escaped;
+mod lock;
 pub(crate) mod log;
 pub(crate) mod panic;
 pub(crate) mod random;
@@ -10,6 +11,6 @@ pub(crate) mod sync;
 pub(crate) mod tally;
 pub(crate) mod timer;
 
-pub(crate) use self::escaped::Escaped;
 #[cfg(feature = "testkit")]
 pub(crate) use self::escaped::cut;
+pub(crate) use self::{escaped::Escaped, lock::lock};

@@ -5,7 +5,10 @@ use std::{
     hash::{BuildHasher, Hash, Hasher, RandomState},
 };
 
-use crate::util::sync::{Mutex, MutexGuard, PoisonError};
+use crate::util::{
+    lock,
+    sync::{Mutex, MutexGuard},
+};
 
 /// One `T` per shard; a key always lands in the same one.
 pub(crate) struct Shards<T> {
@@ -22,22 +25,16 @@ impl<T> Shards<T> {
     }
 
     /// Locks the shard of `key`.
-    ///
-    /// Nothing that runs under these locks can panic, so a poisoned one is still whole.
     pub(crate) fn lock(&self, key: &impl Hash) -> MutexGuard<'_, T> {
         // The high bits, because the maps inside the shards use the low ones.
         let index = (self.hash.hash_one(key) >> 48) as usize % self.shards.len();
         #[allow(clippy::indexing_slicing)] // a remainder is below the length, which is at least 1
-        self.shards[index]
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shards[index])
     }
 
     /// Locks one shard after the other.
     pub(crate) fn iter(&self) -> impl Iterator<Item = MutexGuard<'_, T>> {
-        self.shards
-            .iter()
-            .map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner))
+        self.shards.iter().map(lock)
     }
 }
 

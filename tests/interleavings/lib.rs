@@ -42,5 +42,8 @@ mod store {
 mod sync;
 
 mod util {
-    pub(crate) use crate::{shards, sync};
+    pub(crate) use crate::{
+        shards,
+        sync::{self, lock},
+    };
 }

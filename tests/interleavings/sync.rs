@@ -28,3 +28,7 @@ impl Notify {
         self.notify.notify_waiters();
     }
 }
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

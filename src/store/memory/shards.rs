@@ -3,7 +3,7 @@
 use std::{
     ops::{Deref, DerefMut},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
 };
@@ -15,6 +15,7 @@ use super::{
     shard::{Outlook, Shard, Victim},
     tick::Tick,
 };
+use crate::util::lock;
 
 /// A slot always lands in the same shard; which one makes room for a new slot is a matter of all.
 pub(super) struct Shards {
@@ -147,12 +148,11 @@ impl Shards {
         ((u64::from(middle) * self.shards.len() as u64) >> 32) as usize
     }
 
-    /// Nothing that runs under these locks can panic, so a poisoned one is still whole.
     fn lock(&self, index: usize) -> Locked<'_> {
         #[allow(clippy::indexing_slicing)] // every caller's index is below the length
         let (shard, board) = (&self.shards[index], &self.boards[index]);
         Locked {
-            shard: shard.lock().unwrap_or_else(PoisonError::into_inner),
+            shard: lock(shard),
             board,
         }
     }

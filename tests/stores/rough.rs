@@ -51,7 +51,7 @@ struct Fate {
 }
 
 impl<D: DedupStore + Clone> Reached<D> {
-    async fn every_event_is_handled_once_and_done(self) {
+    async fn every_event_is_done(self) {
         let (seed, events) = (harness::seed(), ROUGH.get());
         let reached = Arc::new(self);
         let (mut calls, places) = (JoinSet::new(), Arc::new(Semaphore::new(reached.at_once)));
@@ -110,7 +110,7 @@ impl Fate {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn however_connections_to_redis_break_every_event_is_handled_once_and_done() {
+async fn however_connections_to_redis_break_every_event_is_done() {
     let server = Redis::start(&["--maxclients", "20000"]);
     let reached = Reached {
         at_once: 500,
@@ -121,7 +121,7 @@ async fn however_connections_to_redis_break_every_event_is_handled_once_and_done
             RedisStore::new(redis::Client::open(url).unwrap())
         },
     };
-    reached.every_event_is_handled_once_and_done().await;
+    reached.every_event_is_done().await;
 }
 
 /// A pool of `size` connections, which are tested before they are lent or not.
@@ -140,7 +140,7 @@ fn postgres(addr: SocketAddr, size: u32, tested: bool) -> PostgresStore {
 /// A connection costs the server a process, and hundreds that break at a time cost so many that all
 /// would wait for this machine. So a pooler is in front of it for three of four events.
 #[tokio::test(flavor = "multi_thread")]
-async fn however_connections_to_postgres_break_every_event_is_handled_once_and_done() {
+async fn however_connections_to_postgres_break_every_event_is_done() {
     let server = Postgres::start_with(&["max_connections=500"]);
     let pooler = PgBouncer::start(
         server.addr(),
@@ -161,5 +161,5 @@ async fn however_connections_to_postgres_break_every_event_is_handled_once_and_d
             postgres(addr, size, (number / 4).is_multiple_of(2))
         },
     };
-    reached.every_event_is_handled_once_and_done().await;
+    reached.every_event_is_done().await;
 }

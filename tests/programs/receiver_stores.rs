@@ -204,6 +204,22 @@ async fn sigterm_leaves_no_held_claim(store: &str, opened: AnyStore) {
     }
 }
 
+/// Orchestrators kill half a minute after their signal.
+#[test]
+fn with_its_defaults_a_receiver_has_ended_25_s_after_its_signal_however_long_its_handler_takes() {
+    let (mut server, mut lines) = receiver("memory", &["--handler-delay", "60s"]);
+    let mut sender = spawn(&mut sender(&server, &unique("task"), &[]));
+    lines.next_event(); // its handler runs
+    let signal = Instant::now();
+    assert!(server.terminate().success());
+    let took = signal.elapsed();
+    assert!(took <= Duration::from_secs(25), "{took:?}");
+    let log = lines.rest().1;
+    assert!(log.contains("drained: 1 aborted, 0 unsettled\n"), "{log}");
+    let _ = sender.kill();
+    let _ = sender.wait();
+}
+
 /// What a third process is told that wants to handle the task's success.
 async fn claim(store: &AnyStore, task: &str) -> Claim {
     let slot = slot_of(&Callback::success(task, "voice_1")).await;

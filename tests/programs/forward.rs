@@ -46,8 +46,10 @@ impl App {
         let addr = listener.local_addr().unwrap();
         let (told, asked) = channel();
         thread::spawn(move || {
-            for peer in listener.incoming() {
-                if told.send(Asked::read(peer.unwrap())).is_err() {
+            // Somebody else who looked for a server at this port has nothing to say.
+            let peers = listener.incoming().map(Result::unwrap);
+            for peer in peers.filter(|peer| peer.peek(&mut [0]).is_ok_and(|read| read > 0)) {
+                if told.send(Asked::read(peer)).is_err() {
                     return;
                 }
             }

@@ -97,7 +97,9 @@ mod on {
     use tracing::{
         Instrument, Span, debug, error, error_span,
         field::{DisplayValue, display},
-        info, warn,
+        info,
+        level_filters::LevelFilter,
+        warn,
     };
 
     use crate::{
@@ -131,6 +133,10 @@ mod on {
     /// Its level is that of the rarest line, because a filter that lets a line pass must not take
     /// away whose it is.
     pub(crate) fn span(delivery: &Delivery) -> Span {
+        // Where nobody listens, a span that is told to the `log` crate instead costs each poll.
+        if LevelFilter::current() == LevelFilter::OFF {
+            return Span::none();
+        }
         let subject = delivery.subject();
         error_span!(
             target: TARGET,

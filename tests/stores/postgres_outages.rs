@@ -87,7 +87,7 @@ pub fn committing(pool: PgPool, seen: Seen) -> Handler {
                 Ok(()) => StatusCode::OK,
                 Err(error) => {
                     println!("the handler failed: {error}");
-                    StatusCode::INTERNAL_SERVER_ERROR
+                    StatusCode::SERVICE_UNAVAILABLE
                 }
             };
             Ok(answer(status))

@@ -138,6 +138,18 @@ fn sent(sender: Child) -> (bool, String) {
     )
 }
 
+/// What the app is asked when `body` comes for a product.
+fn forwarded(product: &str, body: &str) -> Asked {
+    let folder = Folder::new();
+    let file = folder.write("body", body);
+    let app = App::start();
+    let (server, _lines) = forwarding(&app, &["--product", product]);
+    let sender = sending(&server, product, &["--fixture", &file]);
+    let asked = app.answer("200 OK");
+    assert!(sent(sender).0);
+    asked
+}
+
 /// A name that no header may have as it is.
 const HOSTILE_NAME: &str = "100%\r\nx-injected: 1 ☂";
 
@@ -295,13 +307,7 @@ async fn an_app_that_cannot_be_reached_is_given_up_on_before_the_provider_gives_
 fn hostile_texts_arrive_encoded_in_headers_and_as_they_are_in_the_body() {
     let task = "zur K\u{fc}ste 100%\u{2028}";
     let body = json!({"code": 200, "data": {"task_id": task, "callbackType": HOSTILE_NAME}});
-    let folder = Folder::new();
-    let file = folder.write("body", &body.to_string());
-    let app = App::start();
-    let (server, _lines) = forwarding(&app, &["--product", "music"]);
-    let sender = sending(&server, "music", &["--fixture", &file]);
-    let asked = app.answer("200 OK");
-    assert!(sent(sender).0);
+    let asked = forwarded("music", &body.to_string());
     let task_id = "zur%20K%C3%BCste%20100%25%E2%80%A8";
     assert_eq!(asked.headers["x-suno-task-id"], task_id);
     let name = "100%25%0D%0Ax-injected:%201%20%E2%98%82";
@@ -314,13 +320,7 @@ fn hostile_texts_arrive_encoded_in_headers_and_as_they_are_in_the_body() {
 fn a_long_name_is_cut_in_its_header_and_the_longest_id_is_not() {
     let (task, name) = ("\u{fc}".repeat(128), format!("a{}", "\u{fc}".repeat(4000)));
     let body = json!({"code": 200, "data": {"task_id": task, "callbackType": name}});
-    let folder = Folder::new();
-    let file = folder.write("body", &body.to_string());
-    let app = App::start();
-    let (server, _lines) = forwarding(&app, &["--product", "music"]);
-    let sender = sending(&server, "music", &["--fixture", &file]);
-    let asked = app.answer("200 OK");
-    assert!(sent(sender).0);
+    let asked = forwarded("music", &body.to_string());
     assert_eq!(asked.headers["x-suno-task-id"], "%C3%BC".repeat(128));
     let whole_characters = format!("a{}", "%C3%BC".repeat(127));
     assert_eq!(asked.headers["x-suno-name"], whole_characters);
@@ -358,13 +358,7 @@ fn every_product_is_forwarded_with_its_name_also_under_one_task_id() {
 fn a_body_of_four_megabytes_is_forwarded_whole() {
     let data = "x".repeat(4_000_000);
     let body = json!({"code": 200, "data": {"taskId": "t", "odd": data}}).to_string();
-    let folder = Folder::new();
-    let file = folder.write("body", &body);
-    let app = App::start();
-    let (server, _lines) = forwarding(&app, &["--product", "any"]);
-    let sender = sending(&server, "any", &["--fixture", &file]);
-    let asked = app.answer("200 OK");
-    assert!(sent(sender).0);
+    let asked = forwarded("any", &body);
     assert!(asked.body == body.as_bytes());
 }
 

@@ -1,6 +1,6 @@
 //! The client as what a layer confirms with.
 
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -13,7 +13,7 @@ use crate::{
     confirm::{Confirm, Confirmation},
     event::TaskId,
     product::{Event, Product},
-    util::{log, tally::Tally},
+    util::{lock, log, tally::Tally},
 };
 
 /// Asks the endpoint that the product of the callback names.
@@ -61,7 +61,7 @@ where
 
 impl<S> SunoClient<S> {
     fn asked(&self) -> MutexGuard<'_, Tally> {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.asked)
     }
 }
 

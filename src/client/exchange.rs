@@ -1,6 +1,6 @@
 //! One question to the API: its turn, its request, and what the answer means for the next.
 
-use std::{error::Error, future::poll_fn, sync::PoisonError, time::Duration};
+use std::{error::Error, future::poll_fn, time::Duration};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, header};
@@ -15,7 +15,7 @@ use super::{
     answer::{self, Answer},
     rate::Lane,
 };
-use crate::{event::TaskId, product::Product};
+use crate::{event::TaskId, product::Product, util::lock};
 
 impl<S, B> SunoClient<S>
 where
@@ -124,8 +124,7 @@ where
     }
 
     fn service(&self) -> S {
-        let service = self.service.lock();
-        service.unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.service).clone()
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
 use tokio::{sync::Notify, time::Instant};
 
-use crate::util::timer::by;
+use crate::util::{lock, timer::by};
 
 /// Lets one request through per interval, evenly: no burst, so that no window of time sees more
 /// than its share. Who is let through next is decided when it may be.
@@ -128,7 +128,7 @@ impl Rate {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -1,12 +1,12 @@
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     time::Duration,
 };
 
 use tokio::time::Instant;
 
-use crate::event::TaskId;
+use crate::{event::TaskId, util::lock};
 
 /// Keeps questions about one task apart, for everybody who shares a client.
 ///
@@ -31,7 +31,7 @@ impl Spacing {
     /// When the task may be asked about; the next one may so later.
     pub(super) fn reserve(&self, task: &TaskId) -> Instant {
         let now = Instant::now();
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.0);
         state.forget(now);
         let due = state.next.get(task).map_or(now, |next| now.max(*next));
         let next = due + Self::APART;

@@ -238,13 +238,7 @@ pub(super) fn word(name: &'static str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// The words of an `as_str`, from its source.
-    fn words_of(source: &str) -> Vec<&str> {
-        let body = source.split("fn as_str").nth(1).unwrap();
-        let body = body.split("\n    }\n").next().unwrap();
-        body.split('"').skip(1).step_by(2).collect()
-    }
+    use crate::metrics::words_of;
 
     #[test]
     fn every_reason_to_refuse_has_its_series() {

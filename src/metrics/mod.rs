@@ -78,3 +78,11 @@ pub(crate) use self::{
 
 /// Levels of the tables that a process shares.
 pub(crate) use self::catalogue::{COMMITS_DEFERRED, REQUESTS_WAITING};
+
+/// The words of an `as_str`, from its source.
+#[cfg(test)]
+fn words_of(source: &str) -> Vec<&str> {
+    let body = source.split("fn as_str").nth(1).unwrap();
+    let body = body.split("\n    }\n").next().unwrap();
+    body.split('"').skip(1).step_by(2).collect()
+}

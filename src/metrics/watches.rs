@@ -44,9 +44,6 @@ impl WatchMeters {
 
 #[test]
 fn every_end_of_a_watch_has_its_series() {
-    let source = include_str!("../watch/watched.rs");
-    let body = source.split("fn as_str").nth(1).unwrap();
-    let body = body.split("\n    }\n").next().unwrap();
-    let words: Vec<_> = body.split('"').skip(1).step_by(2).collect();
+    let words = super::words_of(include_str!("../watch/watched.rs"));
     assert_eq!(ENDS[..], words[..]);
 }

@@ -8,7 +8,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -22,7 +22,7 @@ use crate::{
     confirm::{Confirmation, ErasedConfirm},
     event::TaskId,
     product::{Event, Product},
-    util::{panic::Guarded, tally::Tally, timer::by},
+    util::{lock, panic::Guarded, tally::Tally, timer::by},
 };
 
 pub(crate) struct Questions<P: Product>(Arc<Shared<P>>);
@@ -153,7 +153,7 @@ impl<P: Product> Shared<P> {
     }
 
     fn table(&self) -> MutexGuard<'_, Table<P::Event>> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.table)
     }
 }
 

@@ -1,9 +1,9 @@
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::{Duration, SystemTime},
 };
 
-use crate::Clock;
+use crate::{Clock, util::lock};
 
 /// A wall clock that moves when it is told to.
 ///
@@ -42,7 +42,7 @@ impl ManualClock {
     }
 
     fn time(&self) -> MutexGuard<'_, SystemTime> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -1,6 +1,6 @@
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     event::TaskId,
     product::{DefaultEvent, Event},
-    util::log,
+    util::{lock, log},
 };
 
 /// The tasks that are asked about until their outcome is delivered. Cheap to clone.
@@ -191,7 +191,7 @@ impl<E: Event> Watchlist<E> {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State<E>> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.state)
     }
 }
 

@@ -1,7 +1,7 @@
 use std::{
     convert::Infallible,
     future::{Ready, poll_fn, ready},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     task::{Context, Poll},
 };
 
@@ -15,6 +15,7 @@ use crate::{
     Disposition, MemoryStore, SigningKey, SunoCallbackLayer, SunoCallbackService,
     product::{Event, Product, Stage},
     testkit::{Callback, LawBroken, ManualClock},
+    util::lock,
 };
 
 /// A layer with a handler that notes what it is handed.
@@ -78,13 +79,11 @@ impl<P: Product> Receiver<P> {
 }
 
 fn note<E>(noted: &Noted<E>, event: E) {
-    let mut noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
-    noted.push(event);
+    lock(noted).push(event);
 }
 
 fn stages<E: Event>(noted: &Noted<E>) -> Vec<Stage> {
-    let noted = noted.lock().unwrap_or_else(PoisonError::into_inner);
-    noted.iter().map(Event::stage).collect()
+    lock(noted).iter().map(Event::stage).collect()
 }
 
 #[derive(Clone)]

@@ -11,7 +11,7 @@ use std::{
     future::Future,
     io,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -25,6 +25,7 @@ use tokio::{
 };
 
 use super::{connect::RedisConnect, error::spoils};
+use crate::util::lock;
 
 /// How much later than the one before an attempt begins at the earliest, however many ask for it.
 const APART: Duration = Duration::from_millis(50);
@@ -122,7 +123,7 @@ impl<C: RedisConnect> Shared<C> {
     }
 
     fn state(&self) -> MutexGuard<'_, State<C::Connection>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Begins an attempt that serves all who wait.

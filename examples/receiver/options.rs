@@ -136,11 +136,11 @@ fn duration(text: &str) -> Result<Duration, BoxError> {
     )?)
 }
 
-/// The times of another lease: its holder has three beats to renew it, and each has time to fail.
+/// The times of another lease, in the proportions of the defaults.
 fn leasing(lease: Duration) -> Times {
     Times {
         lease,
-        heartbeat: lease * 3 / 10,
+        heartbeat: lease * 7 / 50,
         store_operation: Duration::from_secs(1).min(lease / 5),
         ..Times::default()
     }

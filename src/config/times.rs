@@ -24,10 +24,17 @@ use crate::{store::MAX_LEASE, util::timer::Backoff};
 /// While the handler runs and until its commit is in, the lease is renewed. What fails is repeated
 /// within 150 milliseconds (a 32nd of the lease, where that is less); what hangs has all of its time,
 /// and then another is started beside it each quarter of `store_operation`. So it goes for as long as
-/// the lease lives and one beat, and with growing pauses afterwards: until the handler has ended, then
-/// at most for `detached`. Who waits for the event at another process lets a store that comes back
-/// hear from the holder first. So an outage that is shorter than `lease - store_operation` runs no
-/// event twice.
+/// the lease lives and a third longer, and with growing pauses afterwards: until the handler has
+/// ended, then at most for `detached`. Who waits for the event at another process lets a store that
+/// comes back hear from the holder first. So an outage runs no event twice that is shorter than
+///
+/// ```text
+/// lease - store_operation, by default 4 s, and
+/// lease - heartbeat - store_operation / 4, by default 4.05 s
+/// ```
+///
+/// The second is what is left of a lease, and the holder's pause: it counts where another process gets
+/// its first request for that event just as the store comes back.
 ///
 /// # Example
 ///
@@ -51,7 +58,9 @@ pub struct Times {
     /// How long a claim lasts unrenewed. Default 5 s, at most 60 s.
     pub lease: Duration,
     /// How often a claim is renewed while its handler runs. Twice this and `store_operation` fit
-    /// into the lease, so that one renewal that hangs costs no claim. Default 1.5 s.
+    /// into the lease, so that one renewal that hangs costs no claim. Default 700 ms: with a quarter
+    /// of `store_operation` less than `store_operation`, so that `lease - store_operation` is what an
+    /// outage may take.
     pub heartbeat: Duration,
     /// One try of one store operation. Default 1 s.
     pub store_operation: Duration,
@@ -83,7 +92,7 @@ impl Default for Times {
             reply_deadline: Duration::from_secs(13),
             body: Duration::from_secs(3),
             lease: Duration::from_secs(5),
-            heartbeat: Duration::from_millis(1500),
+            heartbeat: Duration::from_millis(700),
             store_operation: Duration::from_secs(1),
             poll: Duration::from_millis(500),
             tolerance: Duration::from_secs(300),
@@ -225,6 +234,11 @@ impl Times {
     /// How long after one that hangs the holder starts another beside it: four at a time.
     pub(crate) fn spacing(&self) -> Duration {
         self.quick().max(self.store_operation / 4)
+    }
+
+    /// For how long the holder of a lease that has ended goes on as if it lived.
+    pub(crate) fn haste(&self) -> Duration {
+        self.heartbeat.max(self.lease / 3)
     }
 
     /// The pauses of whoever waits for the store, or for another process. The first are short, because

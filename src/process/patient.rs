@@ -194,10 +194,9 @@ impl<D: DedupStore> PatientStore<D> {
 
     /// Until when a store that is away is asked in haste; `None` where that is over.
     ///
-    /// A beat longer than the lease lives: it may have been a beat old when the store went away, and
-    /// one that nobody took is still ours when it comes back.
+    /// Longer than the lease lives: one that nobody took is still ours when the store comes back.
     pub(crate) fn end_of_haste(&self, delivery: &Delivery) -> Option<Instant> {
-        let end = delivery.lease().until()? + self.times.heartbeat;
+        let end = delivery.lease().until()? + self.times.haste();
         (Instant::now() < end).then_some(end)
     }
 

@@ -17,7 +17,7 @@ use harness::{
     Callback, Handler, Reply, Seen, answer,
     counts::TWINS,
     faulty::{Faults as _, Faulty, Op},
-    handling, key, said, secs, send, spawn_send, until,
+    handling, key, ms, said, secs, send, spawn_send, until,
 };
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
@@ -180,7 +180,7 @@ async fn waiters_do_nothing_in_the_store_and_are_woken_at_once() {
     let (handler, gate) = gated(&seen);
     let receiver = SunoCallbackLayer::new(key(), store.clone()).layer(handler);
     let twins: Vec<_> = (0..65).map(|_| spawn_send(&receiver, &task(0))).collect();
-    sleep(secs(1)).await;
+    sleep(ms(500)).await;
     let start = Instant::now();
     gate.add_permits(1);
     let mut accepted = 0;

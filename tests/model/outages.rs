@@ -7,7 +7,7 @@
 use harness::{
     faulty::Faulty,
     ms,
-    outages::{Fate, KINDS, Outage, TWIN, Table},
+    outages::{Fate, KINDS, MOMENTS, Outage, TWIN, Table},
 };
 use suno_callback::Times;
 use tokio::runtime::Builder;
@@ -45,13 +45,41 @@ fn no_outage_loses_an_event_and_none_that_is_shorter_than_the_lease_less_an_oper
 fn a_holder_whose_lease_ended_in_the_outage_is_heard_before_a_twin_that_waits() {
     for kind in 0..KINDS.len() {
         for away in [ms(3550), ms(3700), ms(3850), ms(3990)] {
-            for moment in [ms(1595), ms(3095)] {
+            for moment in [ms(1495), ms(2895)] {
                 for twin in (0..30).map(|n| TWIN + ms(17 * n)) {
                     let outage = Outage {
                         kind,
                         moment,
                         away,
                         twin,
+                    };
+                    let fate = play(outage);
+                    assert_eq!((fate.is_lost, fate.runs), (false, 1), "{outage}");
+                }
+            }
+        }
+    }
+}
+
+/// To a replica that has not heard that the store was away, nobody seems to be late: the lease must
+/// have outlived the outage, and the pause before its holder asks again.
+#[test]
+fn the_first_try_at_another_replica_during_or_after_an_outage_does_not_rob_the_holder() {
+    // Around the end of the outage, and before.
+    let before = (0..16)
+        .map(|n| ms(67 * n))
+        .chain((3..12).map(|n| ms(400 * n)));
+    let comes: Vec<_> = before.collect();
+    for kind in 0..KINDS.len() {
+        for away in [ms(1000), ms(2500), ms(3250), ms(3500), ms(3750), ms(3990)] {
+            for moment in MOMENTS {
+                let latest = moment + away + ms(300);
+                for twin in comes.iter().map(|it| latest.saturating_sub(*it)) {
+                    let outage = Outage {
+                        kind,
+                        moment,
+                        away,
+                        twin: twin.max(TWIN),
                     };
                     let fate = play(outage);
                     assert_eq!((fate.is_lost, fate.runs), (false, 1), "{outage}");

@@ -125,6 +125,9 @@ impl<D: DedupStore> Settling<D> {
             }
         }
         log::commit_given_up(delivery);
+        if self.drain.is_ending() {
+            self.drain.count_given_up();
+        }
         Disposition::CommitDeferred
     }
 

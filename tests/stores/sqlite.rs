@@ -538,6 +538,28 @@ async fn many_can_migrate_at_the_same_time() {
     }
 }
 
+/// Also one that writes for longer than SQLite itself waits, such as an application that migrates.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_waits_for_another_that_writes() {
+    let folder = Folder::new();
+    let other = pool(&folder.file()).await;
+    SqliteStore::new(other.clone()).migrate().await.unwrap();
+    let writing = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let brief = Duration::from_millis(1);
+    let options = SqliteStore::connect_options(folder.file()).busy_timeout(brief);
+    let store = SqliteStore::new(SqlitePool::connect_with(options).await.unwrap());
+    let start = tokio::spawn({
+        let store = store.clone();
+        async move { store.migrate().await }
+    });
+    // SQLite has given up many times meanwhile.
+    let early = timeout(Duration::from_millis(500), store.check()).await;
+    assert!(early.is_err() || early.unwrap().is_err(), "locked");
+    assert!(!start.is_finished());
+    writing.commit().await.unwrap();
+    start.await.unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn two_tables_in_one_file_know_nothing_of_each_other() {
     let folder = Folder::new();

@@ -50,6 +50,7 @@ pub struct Drain(Arc<Shared>);
 struct Shared {
     active: AtomicUsize,
     aborted: AtomicUsize,
+    given_up: AtomicUsize,
     phase: AtomicU8,
     /// Notified when nothing is active, and when the phase changes.
     changed: Notify,
@@ -67,8 +68,8 @@ pub struct Drained {
     /// Handlers that were ended because their time was up. Their claims are released.
     pub aborted: usize,
     /// What had not ended when all time was up: releases and commits that the store was still asked
-    /// for, and handlers that block a thread. Such claims end with their lease. A commit that the
-    /// store refused to the last was given up before: the log says so, and it is not counted here.
+    /// for, and handlers that block a thread; and commits that the store refused to the last. Such
+    /// claims end with their lease, and another try runs their handler again.
     pub unsettled: usize,
 }
 
@@ -87,6 +88,7 @@ impl Drain {
         Self(Arc::new(Shared {
             active: AtomicUsize::new(0),
             aborted: AtomicUsize::new(0),
+            given_up: AtomicUsize::new(0),
             phase: AtomicU8::new(0),
             changed: Notify::new(),
         }))
@@ -149,7 +151,7 @@ impl Drain {
         let _ = timeout(settle, self.idle()).await;
         Drained {
             aborted: self.0.aborted.load(SeqCst),
-            unsettled: self.active(),
+            unsettled: self.active() + self.0.given_up.load(SeqCst),
         }
     }
 
@@ -181,6 +183,11 @@ impl Drain {
 
     pub(crate) fn count_aborted(&self) {
         self.0.aborted.fetch_add(1, SeqCst);
+    }
+
+    /// A handled event that could not be recorded before the end.
+    pub(crate) fn count_given_up(&self) {
+        self.0.given_up.fetch_add(1, SeqCst);
     }
 
     async fn idle(&self) {

@@ -1,6 +1,6 @@
 //! What is done once, before the first callback.
 
-use std::{path::Path, time::Duration};
+use std::{future::Future, path::Path, time::Duration};
 
 use sqlx::{
     Row as _, SqlitePool,
@@ -26,7 +26,8 @@ impl SqliteStore {
     }
 
     /// Creates the table where it is missing, and checks all that can be checked before the first
-    /// callback. Call it once at the start, in every process; many may do so at the same time.
+    /// callback. Call it once at the start, in every process; many may do so at the same time. While
+    /// another connection writes it waits, for 5 s at most.
     ///
     /// It switches the database to WAL mode, which stays. Cancel safe.
     ///
@@ -48,7 +49,8 @@ impl SqliteStore {
         self.check_library().await?;
         self.file.remember();
         self.check_durability().await?;
-        let mut transaction = self.pool().begin_with("BEGIN IMMEDIATE").await?;
+        let begin = || self.pool().begin_with("BEGIN IMMEDIATE");
+        let mut transaction = patiently(begin).await?;
         let create_version = sqlx::raw_sql(self.statements.create_version.safe());
         create_version.execute(&mut *transaction).await?;
         let version = sqlx::query_scalar(self.statements.version.safe());
@@ -98,18 +100,26 @@ impl SqliteStore {
         Ok(())
     }
 
-    /// Switches to WAL mode. For that switch SQLite does not wait until others let go of the file,
-    /// as processes that start at the same time need it to.
+    /// Switches to WAL mode.
     async fn journal_mode(&self) -> Result<String, SqliteStoreError> {
-        let deadline = Instant::now() + Duration::from_secs(5);
-        loop {
-            let switch = sqlx::query_scalar("PRAGMA journal_mode = WAL");
-            match switch.fetch_one(self.pool()).await {
-                Err(error) if is_busy(&error) && Instant::now() < deadline => {
-                    sleep(Duration::from_millis(20)).await;
-                }
-                mode => return Ok(mode?),
+        let switch = || sqlx::query_scalar("PRAGMA journal_mode = WAL").fetch_one(self.pool());
+        Ok(patiently(switch).await?)
+    }
+}
+
+/// Until others let go of the file, or a start has taken too long: SQLite waits as long as a callback
+/// may, and for the switch to WAL mode not at all.
+async fn patiently<T, F>(step: impl Fn() -> F) -> sqlx::Result<T>
+where
+    F: Future<Output = sqlx::Result<T>>,
+{
+    let deadline = Instant::now() + Duration::from_secs(5);
+    loop {
+        match step().await {
+            Err(error) if is_busy(&error) && Instant::now() < deadline => {
+                sleep(Duration::from_millis(20)).await;
             }
+            done => return done,
         }
     }
 }

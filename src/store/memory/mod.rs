@@ -54,9 +54,14 @@ impl MemoryStore {
     /// larger instead, up to ten times.
     const MAX_SHARDS: usize = 4_096;
 
-    /// A store of at most `capacity` entries, at least one. Memory is taken as entries come, and at
-    /// 268 million entries (36 GB) a store is full whatever its capacity.
+    /// Most that a shard is meant to hold: it has 65,535 places, and chance fills none so much fuller
+    /// than the others.
+    const SHARE: usize = 60_000;
+
+    /// A store of at most `capacity` entries, at least one and at most 245 million. Memory is taken
+    /// as entries come.
     pub fn with_capacity(capacity: usize) -> Self {
+        let capacity = capacity.min(Self::MAX_SHARDS * Self::SHARE);
         let count = capacity.div_ceil(Self::SHARD_CAPACITY);
         Self::sharded(count.min(Self::MAX_SHARDS), capacity)
     }

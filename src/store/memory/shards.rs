@@ -138,6 +138,11 @@ impl Shards {
     }
 
     #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.room.capacity
+    }
+
+    #[cfg(test)]
     pub(super) fn shard_of(&self, key: &SlotKey) -> usize {
         self.index(self.seed.hash(key))
     }

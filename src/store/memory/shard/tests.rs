@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::MemoryStore;
 
 const LEASE: Duration = Duration::from_secs(5);
 
@@ -54,6 +55,21 @@ fn queued(shard: &Shard) -> usize {
         std::iter::successors(queue.first(), next).count()
     };
     count(&shard.held) + count(&shard.released) + shard.done.len()
+}
+
+#[test]
+fn a_shard_has_a_place_for_every_slot_that_chance_brings_it_and_says_when_it_has_none() {
+    let (mut lone, places) = (Lone::new(), u32::from(u16::MAX));
+    for number in 0..places {
+        assert!(
+            lone.claim(&key(number), Tick::from_nanos(0)).is_some(),
+            "{number}"
+        );
+    }
+    assert_eq!(lone.claim(&key(places), Tick::from_nanos(0)), None);
+    // Twenty times what a share spreads by.
+    let share = MemoryStore::SHARE as f64;
+    assert!(share + 20.0 * share.sqrt() < f64::from(places));
 }
 
 #[test]

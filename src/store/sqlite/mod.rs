@@ -76,9 +76,10 @@ const VERSION: i64 = 1;
 /// - Watch the warnings `the store failed` and `the store did not answer in time` in the log,
 ///   the free space of the disk, and the size of the `-wal` file: one that only grows means a
 ///   reader that never ends.
-/// - A claim and its commit wait for the disk twice and only one writer is served at a time: some
-///   hundred events a second on an ordinary disk. Beyond that the answer is 503, nothing is lost
-///   while the provider tries again, and it is time for another store.
+/// - A claim and its commit wait for the disk twice and only one writer is served at a time, so the
+///   disk says how many events a second there can be; `cargo bench -p benches --bench stores` of the
+///   repository measures yours. Beyond that the answer is 503, nothing is lost while the provider
+///   tries again, and it is time for another store.
 /// - Back it up with `VACUUM INTO` or `.backup`. A copy of the file alone, without its `-wal`, has
 ///   forgotten the last events; and a restored backup hands over again what it does not know.
 /// - By hand you may `SELECT`; run [`sweep`](Self::sweep); and, to have an event handled again,

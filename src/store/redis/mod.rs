@@ -64,7 +64,8 @@ use super::{Claim, DedupStore, Held, KEEP_FENCE, MAX_LEASE, Owner, Record, Settl
 /// `maxmemory-policy noeviction`, or an evicted claim is a forgotten claim; `appendonly yes`; and
 /// where it has an ACL the keys `~suno-callback:*` and `+evalsha +eval +time +exists +hget +hmget
 /// +hset +hincrby +pexpire`, on a Cluster also `+ping +cluster|slots +asking`.
-/// [`check`](DedupStore::check) looks. Redis 5 or later, or Valkey.
+/// [`check`](DedupStore::check) looks. Redis 7 or later, or Valkey; Redis 5 keeps the laws too, but
+/// cannot tell `check` what it lacks.
 ///
 /// # Growth
 ///

@@ -41,7 +41,7 @@ async fn on_voice(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    let key = SigningKey::trimmed(std::env::var("SUNO_WEBHOOK_HMAC_KEY")?)?;
+    let key = SigningKey::from_env()?;
     let layer = SunoCallbackLayer::new(key, MemoryStore::default());
     let (drain, service) = (layer.drain(), layer.layer(service_fn(on_voice)));
     let addr = std::env::args()

@@ -33,6 +33,7 @@ pub mod product;
 pub mod reconcile;
 mod reply;
 mod request;
+mod respond;
 mod service;
 mod signature;
 pub mod store;

@@ -30,6 +30,35 @@ use crate::{
 /// ```
 ///
 #[doc = include_str!("../docs/diagrams/request.svg")]
+///
+/// # Example
+///
+/// The inner service of one without a framework: it gets the exact bytes, and event and
+/// [`Delivery`](crate::Delivery) in the extensions.
+///
+/// ```
+/// use std::convert::Infallible;
+///
+/// use bytes::Bytes;
+/// use http::{Request, Response, StatusCode};
+/// use http_body_util::Full;
+/// use suno_callback::{MemoryStore, SigningKey, SunoCallbackLayer, VoiceEvent};
+/// use tower::{Layer, service_fn};
+///
+/// async fn on_voice(request: Request<Full<Bytes>>) -> Result<Response<Full<Bytes>>, Infallible> {
+///     let mut response = Response::new(Full::default());
+///     match request.extensions().get::<VoiceEvent>() {
+///         Some(event) => println!("{}: {:?}", event.task_id(), event.outcome()),
+///         None => *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR, // no layer in front
+///     }
+///     Ok(response)
+/// }
+///
+/// let key = SigningKey::new("the key of the settings page")?;
+/// let service = SunoCallbackLayer::new(key, MemoryStore::default()).layer(service_fn(on_voice));
+/// # let _ = service;
+/// # Ok::<(), suno_callback::InvalidKey>(())
+/// ```
 #[derive(Debug)]
 pub struct SunoCallbackService<S, D, P: Product = DefaultProduct> {
     pub(crate) inner: S,

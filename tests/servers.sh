@@ -25,6 +25,7 @@ servers_install() {
     PATH=$PATH:/usr/sbin command -v pgbouncer >/dev/null || missing+=(pgbouncer)
     PATH=$PATH:/usr/sbin command -v haproxy >/dev/null || missing+=(haproxy)
     { command -v prometheus && command -v promtool; } >/dev/null || missing+=(prometheus)
+    command -v openssl >/dev/null || missing+=(openssl)
     command -v dot >/dev/null || missing+=(graphviz)
     servers_apt "${missing[@]}" && servers_install_valkey
 }

@@ -91,7 +91,7 @@ async fn main() -> Result<(), BoxError> {
         .collect::<Vec<_>>()
         .try_into()
         .map_err(|_| usage)?;
-    let key = SigningKey::trimmed(env::var("SUNO_WEBHOOK_HMAC_KEY")?)?;
+    let key = SigningKey::from_env()?;
     // sqlx would wait 30 s for a connection; the provider waits 15 for all.
     let pool = PgPoolOptions::new().acquire_timeout(Duration::from_secs(2));
     let db = pool.connect(&database).await?;

@@ -28,7 +28,7 @@ async fn on_music(
 
 pub async fn serve(database: &str, address: &str) -> Result<(), BoxError> {
     let database = Database::open(database).await?;
-    let key = SigningKey::trimmed(std::env::var("SUNO_WEBHOOK_HMAC_KEY")?)?;
+    let key = SigningKey::from_env()?;
     let layer = SunoCallbackLayer::new(key, database.store().await?).receives(Music);
     let drain = layer.drain();
     let app = Router::new()

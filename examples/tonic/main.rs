@@ -23,7 +23,7 @@ async fn on_voice(State(health): State<HealthReporter>, event: VoiceEvent) {
 
 #[tokio::main]
 async fn main() -> Result<(), BoxError> {
-    let key = SigningKey::trimmed(std::env::var("SUNO_WEBHOOK_HMAC_KEY")?)?;
+    let key = SigningKey::from_env()?;
     let layer = SunoCallbackLayer::new(key, MemoryStore::default());
     let (health, health_service) = tonic_health::server::health_reporter();
     let callbacks = axum::Router::new()

@@ -2,6 +2,8 @@ use std::fmt;
 
 use http::Uri;
 
+use crate::util::debug_is_the_text;
+
 /// `https://api.kie.ai`: the default. Source: <https://docs.kie.ai/suno-api/suno-voice-record-info>.
 pub const KIE_AI: &str = "https://api.kie.ai";
 
@@ -64,7 +66,7 @@ fn rules(uri: &Uri) -> [(bool, &'static str); 6] {
 }
 
 /// What was offered as a base URL is none, and what to change.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct InvalidBaseUrl(&'static str);
 
 impl fmt::Display for InvalidBaseUrl {
@@ -72,6 +74,8 @@ impl fmt::Display for InvalidBaseUrl {
         f.write_str(self.0)
     }
 }
+
+debug_is_the_text!(InvalidBaseUrl);
 
 impl std::error::Error for InvalidBaseUrl {}
 

@@ -2,6 +2,8 @@ use std::fmt;
 
 use http::HeaderValue;
 
+use crate::util::debug_is_the_text;
+
 /// The key of an account at the provider's API.
 ///
 /// It is shown nowhere: `Debug` prints the type's name alone, and the header that carries it is
@@ -50,7 +52,7 @@ impl fmt::Debug for ApiKey {
 }
 
 /// What was offered as an [`ApiKey`] is empty or has characters that no key has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct InvalidApiKey;
 
 impl fmt::Display for InvalidApiKey {
@@ -58,5 +60,7 @@ impl fmt::Display for InvalidApiKey {
         f.write_str("an API key has at least one character, and only visible ASCII ones")
     }
 }
+
+debug_is_the_text!(InvalidApiKey);
 
 impl std::error::Error for InvalidApiKey {}

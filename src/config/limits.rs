@@ -1,5 +1,7 @@
 use std::{fmt, ops::RangeInclusive};
 
+use crate::util::debug_is_the_text;
+
 /// How much of everything there may be in one layer, so that no sender and no outage can take all
 /// of a process.
 ///
@@ -99,7 +101,7 @@ impl Limits {
 }
 
 /// A limit of [`Limits`] under which genuine events would be refused, or none would be bounded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct InvalidLimits {
     name: &'static str,
     value: usize,
@@ -122,5 +124,7 @@ impl fmt::Display for InvalidLimits {
         }
     }
 }
+
+debug_is_the_text!(InvalidLimits);
 
 impl std::error::Error for InvalidLimits {}

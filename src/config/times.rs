@@ -1,6 +1,9 @@
 use std::{fmt, time::Duration};
 
-use crate::{store::MAX_LEASE, util::timer::Backoff};
+use crate::{
+    store::MAX_LEASE,
+    util::{debug_is_the_text, timer::Backoff},
+};
 
 /// How long everything may take. Every value is a knob with a default that fits the provider,
 /// which waits 15 seconds for an answer.
@@ -282,7 +285,7 @@ fn ensure(holds: bool, rule: impl FnOnce() -> String) -> Result<(), InvalidTimes
 
 /// A combination of [`Times`] that would lose events or run them twice: the rule that it breaks,
 /// and what to change.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct InvalidTimes(String);
 
 impl fmt::Display for InvalidTimes {
@@ -290,5 +293,7 @@ impl fmt::Display for InvalidTimes {
         f.write_str(&self.0)
     }
 }
+
+debug_is_the_text!(InvalidTimes);
 
 impl std::error::Error for InvalidTimes {}

@@ -102,6 +102,17 @@ pub enum Confirmation<E = DefaultEvent> {
 }
 
 /// What happens to a callback that could not be confirmed in time.
+///
+/// # Example
+///
+/// ```
+/// use suno_callback::{Confirm, DedupStore, SunoCallbackLayer, Unconfirmed};
+///
+/// /// For an application that gives every task that it submits to a reconciler.
+/// fn strict<D: DedupStore>(layer: SunoCallbackLayer<D>, api: impl Confirm) -> SunoCallbackLayer<D> {
+///     layer.confirm(api).unconfirmed(Unconfirmed::Refuse)
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unconfirmed {
     /// It is answered with 503, and the layer asks on until it is known: what the provider's tries

@@ -11,6 +11,23 @@ use crate::{
 ///
 /// The body is not signed, so one of the two may be forged. The first stands; this one is answered
 /// with 200 and reported, because nobody but the application can decide.
+///
+/// # Example
+///
+/// ```
+/// use suno_callback::{MemoryStore, SigningKey, SunoCallbackLayer, Trust};
+///
+/// let key = SigningKey::new("the key of the settings page")?;
+/// let layer = SunoCallbackLayer::new(key, MemoryStore::default()).on_conflict(|conflict| {
+///     let (task, second) = (conflict.task_id(), conflict.voice_id());
+///     match conflict.first_trust {
+///         Trust::Confirmed => println!("{task} has its voice, whatever this says: {second:?}"),
+///         _ => eprintln!("ask about {task}: it has another voice, or it has {second:?}"),
+///     }
+/// });
+/// # let _ = layer;
+/// # Ok::<(), suno_callback::InvalidKey>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Conflict<E = DefaultEvent> {

@@ -1,6 +1,15 @@
 use std::sync::Arc;
 
-/// How far an event can be trusted.
+/// How far an event can be trusted. More is greater.
+///
+/// # Example
+///
+/// ```
+/// use suno_callback::Trust;
+///
+/// assert!(Trust::Confirmed > Trust::SignedId);
+/// assert_eq!(Trust::SignedId.as_str(), "signed_id");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Trust {
@@ -42,6 +51,18 @@ impl Trust {
 }
 
 /// The way an event came.
+///
+/// # Example
+///
+/// ```
+/// use suno_callback::{Delivery, Via};
+///
+/// fn note(delivery: &Delivery) {
+///     if delivery.via() == Via::Poll {
+///         println!("the provider did not call, or not in time");
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Via {
     /// The provider called.

@@ -38,6 +38,14 @@ impl<B> ResponseBody<B> {
     }
 }
 
+impl ResponseBody<Full<Bytes>> {
+    pub(crate) fn into_full(self) -> Full<Bytes> {
+        match self.kind {
+            Kind::Handler { body } | Kind::Layer { body } => body,
+        }
+    }
+}
+
 /// No bytes: what a layer in front answers with when it gives up on its own.
 impl<B> Default for ResponseBody<B> {
     fn default() -> Self {

@@ -4,7 +4,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-use crate::util::log;
+use crate::util::{debug_is_the_text, log};
 
 /// A key that callbacks are signed with: `webhookHmacKey` of the account's settings page.
 ///
@@ -30,6 +30,9 @@ pub struct SigningKey {
 }
 
 impl SigningKey {
+    /// Where [`from_env`](Self::from_env) looks: `SUNO_WEBHOOK_HMAC_KEY`.
+    pub const ENV: &str = "SUNO_WEBHOOK_HMAC_KEY";
+
     /// The shortest key, in bytes.
     pub const MIN_LEN: usize = 8;
 
@@ -61,6 +64,26 @@ impl SigningKey {
     /// [`InvalidKey`] for what is still no key then.
     pub fn trimmed(key: impl AsRef<[u8]>) -> Result<Self, InvalidKey> {
         Self::new(trimmed(key.as_ref()))
+    }
+
+    /// Reads the key from the environment variable [`ENV`](Self::ENV), without what
+    /// [`trimmed`](Self::trimmed) takes away.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidKey::NotSet`] where there is no such variable, and [`InvalidKey`] for what is no key.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use suno_callback::SigningKey;
+    ///
+    /// let key = SigningKey::from_env()?;
+    /// # Ok::<(), suno_callback::InvalidKey>(())
+    /// ```
+    pub fn from_env() -> Result<Self, InvalidKey> {
+        let key = std::env::var_os(Self::ENV).ok_or(InvalidKey::NotSet)?;
+        Self::trimmed(key.as_encoded_bytes())
     }
 
     /// Names the key for logs and for [`Delivery::key_label`](crate::Delivery::key_label), so that
@@ -99,10 +122,13 @@ impl fmt::Debug for SigningKey {
     }
 }
 
-/// Why something cannot be a [`SigningKey`]. The text says what to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Why something cannot be a [`SigningKey`]. The text says what to do, and so does `Debug`, which is
+/// what `main` and `unwrap` print.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum InvalidKey {
+    /// There is no environment variable [`SigningKey::ENV`].
+    NotSet,
     /// Nothing, or nothing but blanks. Everybody knows the empty key, so verifying with it verifies
     /// nothing. A key of nothing but NUL bytes counts as empty, because HMAC fills every short key
     /// up with them.
@@ -163,22 +189,31 @@ fn is_quoted(key: &[u8]) -> bool {
 
 impl fmt::Display for InvalidKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Empty => "the signing key is empty; is its environment variable set?",
-            Self::Blank => {
+        match self {
+            Self::NotSet => write!(
+                f,
+                "{} is not set; export it with the `webhookHmacKey` of the account's settings page",
+                SigningKey::ENV
+            ),
+            Self::Empty => {
+                f.write_str("the signing key is empty; is its environment variable set?")
+            }
+            Self::Blank => f.write_str(
                 "the signing key has a blank, a line break or a byte order mark at one end; \
-                 read it with `SigningKey::trimmed`, or save it without, as UTF-8"
-            }
-            Self::Quoted => {
-                "the signing key stands in quotes, which env files keep; write it without them"
-            }
-            Self::TooShort => {
+                 read it with `SigningKey::trimmed`, or save it without, as UTF-8",
+            ),
+            Self::Quoted => f.write_str(
+                "the signing key stands in quotes, which env files keep; write it without them",
+            ),
+            Self::TooShort => f.write_str(
                 "the signing key is shorter than 8 bytes and can be guessed; take the whole \
-                 `webhookHmacKey` of the account's settings page"
-            }
-        })
+                 `webhookHmacKey` of the account's settings page",
+            ),
+        }
     }
 }
+
+debug_is_the_text!(InvalidKey);
 
 impl std::error::Error for InvalidKey {}
 

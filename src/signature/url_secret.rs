@@ -2,6 +2,8 @@ use std::{borrow::Cow, fmt};
 
 use subtle::ConstantTimeEq;
 
+use crate::util::debug_is_the_text;
+
 /// The secret in the callback URL of a provider that does not sign.
 ///
 /// sunoapi.org and api.box document no signature. Give them a callback URL that ends in
@@ -59,7 +61,7 @@ impl fmt::Debug for UrlSecret {
 }
 
 /// What was offered as a [`UrlSecret`] is too short or has characters that a URL would encode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct WeakSecret;
 
 impl fmt::Display for WeakSecret {
@@ -67,5 +69,7 @@ impl fmt::Display for WeakSecret {
         f.write_str("a URL secret has at least 16 characters out of A-Z a-z 0-9 - . _ ~")
     }
 }
+
+debug_is_the_text!(WeakSecret);
 
 impl std::error::Error for WeakSecret {}

@@ -1,7 +1,9 @@
 use std::fmt;
 
+use crate::util::debug_is_the_text;
+
 /// A table name that cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct InvalidTableName;
 
 impl fmt::Display for InvalidTableName {
@@ -9,6 +11,8 @@ impl fmt::Display for InvalidTableName {
         f.write_str("a table name has 1 to 48 characters out of a-z 0-9 _ and starts with a letter")
     }
 }
+
+debug_is_the_text!(InvalidTableName);
 
 impl std::error::Error for InvalidTableName {}
 

@@ -9,12 +9,12 @@ pub(crate) use self::on::*;
 
 #[cfg(feature = "tracing")]
 mod on {
-    use std::{any::Any, error::Error};
+    use std::any::Any;
 
     use tower::BoxError;
     use tracing::{error, info, warn};
 
-    use crate::util::Escaped;
+    use crate::util::{Escaped, WithCauses};
 
     pub(crate) const TARGET: &str = "suno_callback";
 
@@ -26,19 +26,8 @@ mod on {
     }
 
     pub(crate) fn store_failed(operation: &'static str, error: &BoxError) {
-        let error = with_its_causes(&**error);
+        let error = WithCauses(&**error).to_string();
         warn!(target: TARGET, operation, error = ?Escaped(&error), "the store failed");
-    }
-
-    /// A store's own text may say no more than that its database failed.
-    pub(super) fn with_its_causes(error: &(dyn Error + 'static)) -> String {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        text
     }
 
     pub(crate) fn store_slow(operation: &'static str) {
@@ -75,7 +64,7 @@ mod on {
     }
 
     #[cfg(feature = "client")]
-    pub(crate) fn question_failed(task: &str, reason: &'static str, error: &dyn Error) {
+    pub(crate) fn question_failed(task: &str, reason: &'static str, error: &dyn std::error::Error) {
         let task_id = Escaped(task);
         warn!(target: TARGET, ?task_id, reason, %error, "the provider's API gave no answer");
     }
@@ -118,30 +107,4 @@ mod off {
     pub(crate) fn watch_ended(_: &str, _: &'static str) {}
     pub(crate) fn watch_failed(_: &str, _: &'static str) {}
     pub(crate) fn panicked(_: &'static str, _: &(dyn Any + Send)) {}
-}
-
-#[cfg(all(test, feature = "tracing"))]
-mod tests {
-    use super::on::with_its_causes;
-
-    #[test]
-    fn an_error_is_logged_with_its_causes() {
-        #[derive(Debug)]
-        struct Outer(std::fmt::Error);
-
-        impl std::fmt::Display for Outer {
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("the store has an error")
-            }
-        }
-
-        impl std::error::Error for Outer {
-            fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-                Some(&self.0)
-            }
-        }
-
-        let text = with_its_causes(&Outer(std::fmt::Error));
-        assert_eq!(text, format!("the store has an error: {}", std::fmt::Error));
-    }
 }

@@ -1,5 +1,6 @@
 //! What knows nothing of callbacks: clocks, timers, panics, chance, hashes, and the log.
 
+mod causes;
 pub(crate) mod clock;
 mod escaped;
 mod lock;
@@ -13,4 +14,8 @@ pub(crate) mod timer;
 
 #[cfg(feature = "testkit")]
 pub(crate) use self::escaped::cut;
-pub(crate) use self::{escaped::Escaped, lock::lock};
+pub(crate) use self::{
+    causes::{WithCauses, debug_is_the_text},
+    escaped::Escaped,
+    lock::lock,
+};

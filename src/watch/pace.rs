@@ -2,7 +2,7 @@ use std::{fmt, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::util::timer::Backoff;
+use crate::util::{debug_is_the_text, timer::Backoff};
 
 /// How tasks are asked about again and again.
 ///
@@ -130,7 +130,7 @@ impl Pauses {
 }
 
 /// A [`Pace`] that would break a promise, with the rule that it breaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct InvalidPace(&'static str);
 
 impl fmt::Display for InvalidPace {
@@ -138,6 +138,8 @@ impl fmt::Display for InvalidPace {
         f.write_str(self.0)
     }
 }
+
+debug_is_the_text!(InvalidPace);
 
 impl std::error::Error for InvalidPace {}
 

@@ -7,5 +7,6 @@ mod content;
 mod head;
 #[cfg(feature = "tracing")]
 mod newcomer;
+mod respond;
 mod signature;
 mod wire;

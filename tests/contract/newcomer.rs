@@ -1,5 +1,7 @@
 //! What a newcomer meets on the way to the first event, in full: each text names the fix.
 
+use std::time::Duration;
+
 use axum::{Router, routing::post};
 use bytes::Bytes;
 use harness::{
@@ -11,8 +13,9 @@ use harness::{
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use suno_callback::{
-    InvalidKey, MemoryStore, SigningKey, SunoCallbackLayer, VoiceEvent,
+    InvalidKey, Limits, MemoryStore, SigningKey, SunoCallbackLayer, Times, UrlSecret, VoiceEvent,
     product::{Music, MusicEvent},
+    reconcile::Pace,
 };
 use tower::{Layer, ServiceExt};
 
@@ -41,6 +44,32 @@ where
         words.collect::<Vec<_>>().join(" ")
     };
     logs::lines().iter().map(without_times).collect()
+}
+
+/// `main` and `unwrap` print the `Debug` of an error.
+#[test]
+fn what_main_prints_is_the_text() {
+    fn is_the_text(error: impl std::error::Error) {
+        assert_eq!(format!("{error:?}"), error.to_string());
+    }
+    is_the_text(InvalidKey::NotSet);
+    is_the_text(SigningKey::new("").unwrap_err());
+    is_the_text(UrlSecret::new("short").unwrap_err());
+    let limits = Limits {
+        waiters: 0,
+        ..Limits::default()
+    };
+    is_the_text(limits.check().unwrap_err());
+    let times = Times {
+        lease: Duration::ZERO,
+        ..Times::default()
+    };
+    is_the_text(times.check().unwrap_err());
+    let pace = Pace {
+        tasks: 0,
+        ..Pace::default()
+    };
+    is_the_text(pace.check().unwrap_err());
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! The receiver in front of an app that is another program.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    fs,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
     process::Child,
     sync::mpsc::{Receiver, channel},
     thread,
@@ -521,4 +523,51 @@ fn the_containerfile_starts_a_receiver() {
     let folder = Folder::new();
     let (mut server, _lines) = deployed(&arguments, ("/data/", &folder));
     assert!(server.terminate().success());
+}
+
+/// What the sources include and where the workspace has members: the build sees nothing else.
+#[test]
+fn the_containerfile_copies_all_that_the_build_reads() {
+    let copied: BTreeSet<_> = CONTAINERFILE
+        .lines()
+        .take_while(|line| !line.starts_with("RUN "))
+        .filter_map(|line| line.strip_prefix("COPY "))
+        .flat_map(str::split_whitespace)
+        .collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    let members = manifest.split_once("members = [").unwrap().1;
+    let members = members.split_once(']').unwrap().0.split('"').skip(1);
+    let members = members
+        .step_by(2)
+        .map(|it| root.join(it).join("Cargo.toml"));
+    let read: Vec<_> = members.chain(included(&root.join("src"))).collect();
+    for path in &read {
+        let path = fs::canonicalize(path).unwrap();
+        let top = path.strip_prefix(root).unwrap().iter().next().unwrap();
+        let top = top.to_str().unwrap();
+        assert!(copied.contains(top), "{}", path.display());
+    }
+    let docs = root.join("docs");
+    assert!(
+        read.iter()
+            .any(|it| fs::canonicalize(it).unwrap().starts_with(&docs))
+    );
+}
+
+/// The files that the sources of a folder include.
+fn included(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(included(&path));
+        } else if path.extension().is_some_and(|it| it == "rs") {
+            let source = fs::read_to_string(&path).unwrap();
+            let names = source.split("include_str!(\"").skip(1);
+            let names = names.map(|rest| rest.split_once('"').unwrap().0);
+            found.extend(names.map(|name| folder.join(name)));
+        }
+    }
+    found
 }

@@ -1,4 +1,15 @@
 /// Which callback a route receives. The payloads do not say, so the route must.
+///
+/// # Example
+///
+/// ```
+/// use suno_callback::{CallbackKind, VoiceEvent};
+///
+/// let body = r#"{"code":200,"data":{"taskId":"t","status":"wait_validating","validateInfo":"la"}}"#;
+/// assert!(VoiceEvent::parse(CallbackKind::Validate, body)?.is_final());
+/// assert!(!VoiceEvent::parse(CallbackKind::Generate, body)?.is_final());
+/// # Ok::<(), suno_callback::InvalidEvent>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CallbackKind {

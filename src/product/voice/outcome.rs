@@ -112,6 +112,20 @@ impl fmt::Debug for VoiceOutcome<'_> {
 ///
 /// The texts are the provider's and not verified by its signature: escape them before you show
 /// them.
+///
+/// # Example
+///
+/// ```
+/// use suno_callback::{CallbackKind, VoiceEvent, VoiceOutcome};
+///
+/// let body = r#"{"code":500,"data":{"taskId":"t","status":"fail","errorMessage":"too short"}}"#;
+/// let event = VoiceEvent::parse(CallbackKind::Generate, body)?;
+/// let VoiceOutcome::Failed(failure) = event.outcome() else {
+///     panic!("{event:?}");
+/// };
+/// assert_eq!((failure.code(), failure.error_message()), (Some(500), Some("too short")));
+/// # Ok::<(), suno_callback::InvalidEvent>(())
+/// ```
 #[derive(Clone, Copy)]
 pub struct Failure<'a>(pub(super) &'a VoiceEvent);
 
@@ -155,6 +169,17 @@ impl fmt::Debug for Failure<'_> {
 }
 
 /// Why an event contradicts itself.
+///
+/// # Example
+///
+/// ```
+/// use suno_callback::{CallbackKind, Inconsistency, VoiceEvent, VoiceOutcome};
+///
+/// let body = r#"{"code":200,"data":{"taskId":"t","status":"success","voiceId":""}}"#;
+/// let event = VoiceEvent::parse(CallbackKind::Generate, body)?;
+/// assert_eq!(event.outcome(), VoiceOutcome::Inconsistent(Inconsistency::NoVoiceId));
+/// # Ok::<(), suno_callback::InvalidEvent>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Inconsistency {

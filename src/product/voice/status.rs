@@ -12,6 +12,20 @@ use crate::util::Escaped;
 /// Sources: <https://docs.kie.ai/suno-api/suno-voice-generate-callback>,
 /// <https://docs.sunoapi.org/suno-api/suno-voice-generate-callbacks.md>; for jobs
 /// <https://docs.kie.ai/market/common/get-task-detail>.
+///
+/// # Example
+///
+/// ```
+/// use suno_callback::{CallbackKind, VoiceEvent, VoiceStatus};
+///
+/// let status = |word: &str| {
+///     let body = format!(r#"{{"code":200,"data":{{"taskId":"t","status":"{word}"}}}}"#);
+///     VoiceEvent::parse(CallbackKind::Generate, body).map(|event| event.status().clone())
+/// };
+/// assert_eq!(status(" Failed")?, VoiceStatus::Fail);
+/// assert_eq!(status("resting")?, VoiceStatus::Other("resting".into()));
+/// # Ok::<(), suno_callback::InvalidEvent>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum VoiceStatus {

@@ -2,8 +2,9 @@ use std::{borrow::Cow, fmt};
 
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
+use crate::util::debug_is_the_text;
+
 /// What goes wrong in a [`PostgresStore`](super::PostgresStore).
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum PostgresStoreError {
     /// The database could not be reached, or refused.
@@ -71,6 +72,8 @@ impl fmt::Display for PostgresStoreError {
         }
     }
 }
+
+debug_is_the_text!(PostgresStoreError);
 
 impl std::error::Error for PostgresStoreError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {

@@ -2,8 +2,9 @@ use std::fmt;
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
+use crate::util::debug_is_the_text;
+
 /// What goes wrong in a [`RedisStore`](super::RedisStore).
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum RedisStoreError {
     /// The server could not be reached, or refused. The text says what is missing, where the
@@ -31,6 +32,8 @@ impl fmt::Display for RedisStoreError {
         }
     }
 }
+
+debug_is_the_text!(RedisStoreError);
 
 impl std::error::Error for RedisStoreError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {

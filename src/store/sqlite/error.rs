@@ -1,7 +1,8 @@
 use std::{fmt, io, path::PathBuf};
 
+use crate::util::debug_is_the_text;
+
 /// What goes wrong in a [`SqliteStore`](super::SqliteStore).
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum SqliteStoreError {
     /// The database said no, or could not be reached. Also that it is locked by another writer for
@@ -63,6 +64,8 @@ impl fmt::Display for SqliteStoreError {
         }
     }
 }
+
+debug_is_the_text!(SqliteStoreError);
 
 impl std::error::Error for SqliteStoreError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {

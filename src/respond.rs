@@ -28,6 +28,9 @@ impl<D: DedupStore, P: Product> SunoCallbackLayer<D, P> {
     /// status is the answer, and a status that says otherwise is 500. Everything that the layer
     /// promises holds for all requests of one layer and its clones together.
     ///
+    /// A [`Reconciler`](crate::Reconciler) hands what it finds to a service: where there is one, make
+    /// the service once with [`Layer::layer`] and call that instead, as `examples/hyper.rs` does.
+    ///
     /// # Cancellation safety
     ///
     /// That of [`ResponseFuture`](crate::ResponseFuture).

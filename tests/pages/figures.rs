@@ -344,9 +344,9 @@ fn the_stores_are_documented_with_how_they_grow() {
     let (path, entry) = ("src/store/memory/mod.rs", 135);
     Page::of("README.md").says(format!("a million entries of some {entry} bytes"));
     Page::of(path).says(format!("An entry takes some {entry} bytes"));
-    let places = constant(path, "MAX_SHARDS") * usize::from(u16::MAX);
+    let places = constant(path, "MAX_SHARDS") * constant(path, "SHARE");
     let (most, bytes) = (places / 1_000_000, places * entry / 1_000_000_000);
-    Page::of(path).says(format!("at {most} million entries ({bytes} GB)"));
+    Page::of(path).says(format!("at most {most} million ({bytes} GB)"));
     let looked_at = constant("src/store/memory/shards.rs", "LOOKED_AT");
     assert_eq!(looked_at * constant(path, "SHARD_CAPACITY") / 100_000, 2);
     Page::of(path).says("(of a large store: among 200,000)");

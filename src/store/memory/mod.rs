@@ -58,8 +58,8 @@ impl MemoryStore {
     /// than the others.
     const SHARE: usize = 60_000;
 
-    /// A store of at most `capacity` entries, at least one and at most 245 million. Memory is taken
-    /// as entries come.
+    /// A store of at most `capacity` entries, at least one and at most 245 million (33 GB). Memory is
+    /// taken as entries come.
     pub fn with_capacity(capacity: usize) -> Self {
         let capacity = capacity.min(Self::MAX_SHARDS * Self::SHARE);
         let count = capacity.div_ceil(Self::SHARD_CAPACITY);

@@ -11,10 +11,12 @@
 //! - `parallel`: 32 events at a time, each with a slot of its own;
 //! - `contended`: 32 tasks claim one slot at once, one commits.
 //!
+//! With `-- --table` it compares the stores on servers with bare clients; see [`clients`].
 //! With `-- --growth` it prints how the cost grows with the number of live slots; see [`growth`].
 //! With `-- --memory` it prints what the memory store takes beside a bare map; see [`memory`].
 //! PostgreSQL is looked for at `SUNO_TEST_POSTGRES` and Redis at `SUNO_TEST_REDIS`.
 
+mod clients;
 mod growth;
 mod memory;
 mod postgres;
@@ -43,6 +45,7 @@ fn main() {
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
         match arg.as_str() {
+            "--table" => return clients::run(&runtime),
             "--growth" => return growth::run(&runtime, args.next()),
             "--memory" => return memory::run(&runtime, args.next()),
             _ => {}
@@ -115,7 +118,11 @@ pub(crate) async fn round<D: DedupStore>(store: &Arc<D>, shared: bool) {
 
 /// Claims, and commits what was granted; says whether it was.
 pub(crate) async fn handle<D: DedupStore>(store: &D, slot: SlotKey) -> bool {
-    let claim = store.claim(&slot, owner(), LEASE).await;
+    handle_as(store, slot, owner()).await
+}
+
+pub(crate) async fn handle_as<D: DedupStore>(store: &D, slot: SlotKey, owner: Owner) -> bool {
+    let claim = store.claim(&slot, owner, LEASE).await;
     let Claim::Granted(held) = claim.map_err(Into::into).expect("a claim") else {
         return false;
     };
@@ -126,7 +133,7 @@ pub(crate) async fn handle<D: DedupStore>(store: &D, slot: SlotKey) -> bool {
     true
 }
 
-fn owner() -> Owner {
+pub(crate) fn owner() -> Owner {
     Owner::from(u128::from(next()).to_be_bytes())
 }
 
@@ -134,6 +141,16 @@ fn owner() -> Owner {
 pub(crate) fn slot() -> SlotKey {
     let mut spread = fastrand::Rng::with_seed(next());
     SlotKey::from(std::array::from_fn(|_| spread.u8(..)))
+}
+
+/// Bytes as a client of a server writes them.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| char::from(DIGITS[usize::from(value & 15)]);
+    let digits = bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(*byte)]);
+    digits.collect()
 }
 
 fn next() -> u64 {

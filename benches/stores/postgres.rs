@@ -7,8 +7,8 @@ use suno_callback::store::PostgresStore;
 
 pub(crate) struct Postgres {
     pub(crate) store: Arc<PostgresStore>,
-    pool: PgPool,
-    table: String,
+    pub(crate) pool: PgPool,
+    pub(crate) table: String,
 }
 
 impl Postgres {
@@ -58,7 +58,7 @@ impl Postgres {
         self.run(format!("DROP TABLE {}", self.table)).await;
     }
 
-    async fn run(&self, sql: String) {
+    pub(crate) async fn run(&self, sql: String) {
         let done = raw_sql(AssertSqlSafe(sql)).execute(&self.pool).await;
         done.expect("the database does it");
     }

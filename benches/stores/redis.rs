@@ -7,8 +7,8 @@ use suno_callback::store::RedisStore;
 
 pub(crate) struct Redis {
     pub(crate) store: Arc<RedisStore>,
-    connection: MultiplexedConnection,
-    prefix: String,
+    pub(crate) connection: MultiplexedConnection,
+    pub(crate) prefix: String,
 }
 
 impl Redis {
@@ -54,15 +54,22 @@ impl Redis {
 
     /// The memory that the server uses.
     pub(crate) async fn bytes(&self) -> u64 {
-        let info = redis::cmd("INFO").arg("memory").to_owned();
+        self.info("memory", "used_memory:").await
+    }
+
+    /// The number of the server's process.
+    pub(crate) async fn process(&self) -> u64 {
+        self.info("server", "process_id:").await
+    }
+
+    async fn info(&self, section: &str, name: &str) -> u64 {
+        let info = redis::cmd("INFO").arg(section).to_owned();
         let info: String = info
             .query_async(&mut self.connection.clone())
             .await
-            .expect("its memory");
-        let line = info
-            .lines()
-            .find_map(|line| line.strip_prefix("used_memory:"));
-        line.and_then(|bytes| bytes.parse().ok()).expect("a number")
+            .expect("what it says of itself");
+        let line = info.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|value| value.parse().ok()).expect("a number")
     }
 
     pub(crate) async fn remove(self) {

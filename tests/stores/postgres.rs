@@ -688,6 +688,89 @@ async fn what_has_expired_is_swept_in_bounded_batches() {
     }
 }
 
+/// None of its updates is a cheap one (HOT), because all of them move the row in the index that a
+/// sweep goes by.
+#[tokio::test]
+async fn an_event_leaves_a_dead_row_version_for_each_renewal_and_one_for_its_commit() {
+    const EVENTS: i64 = 60;
+    // The figures are those of a session, and told late where nothing is done in it.
+    let pool = PgPoolOptions::new().max_connections(1);
+    let fixture = Fixture::on(pool.connect_with(options()).await.unwrap()).await;
+    fixture
+        .run("ALTER TABLE TABLE_ SET (autovacuum_enabled = off)")
+        .await;
+    let play = async |renewals| {
+        let slot = slot();
+        let held = granted(fixture.store.claim(&slot, owner(1), LEASE).await.unwrap());
+        for _ in 0..renewals {
+            let renewed = fixture.store.renew(&slot, &held, LEASE).await;
+            assert_eq!(renewed.unwrap(), Settled::Applied);
+        }
+        let twin = fixture.store.claim(&slot, owner(2), LEASE).await;
+        assert!(matches!(twin, Ok(Claim::InFlight { .. })), "{twin:?}");
+        let done = fixture.store.commit(&slot, &held, &record(), MONTH).await;
+        assert_eq!(done.unwrap(), Settled::Applied);
+        let late = fixture.store.claim(&slot, owner(2), LEASE).await;
+        assert!(matches!(late, Ok(Claim::Done(_))), "{late:?}");
+    };
+    for event in 0..EVENTS {
+        play(event % 2).await;
+    }
+    let told = "SELECT concat_ws(' ', n_tup_ins, n_tup_upd, n_tup_hot_upd, n_dead_tup) \
+                FROM pg_stat_user_tables WHERE relid = 'TABLE_'::regclass";
+    let versions = EVENTS + EVENTS / 2;
+    let expected = format!("{EVENTS} {versions} 0 {versions}");
+    until("the server must tell of all", || async {
+        fixture
+            .text(told)
+            .await
+            .starts_with(&format!("{EVENTS} {versions}"))
+    })
+    .await;
+    assert_eq!(fixture.text(told).await, expected);
+
+    // A vacuum makes room of them, as soon as nobody's transaction is older.
+    let size = "SELECT pg_relation_size('TABLE_')::text";
+    let before = fixture.text(size).await;
+    until("they must be collected", || async {
+        fixture.run("VACUUM TABLE_").await;
+        fixture.text(told).await == format!("{EVENTS} {versions} 0 0")
+    })
+    .await;
+    for _ in 0..EVENTS / 2 {
+        play(0).await;
+    }
+    assert_eq!(fixture.text(size).await, before);
+}
+
+#[tokio::test]
+async fn a_sweep_reads_what_has_expired_and_not_the_whole_table() {
+    // The figures are those of a session, and told late where nothing is done in it.
+    let pool = PgPoolOptions::new().max_connections(1);
+    let fixture = Fixture::on(pool.connect_with(options()).await.unwrap()).await;
+    fixture
+        .run(
+            "INSERT INTO TABLE_ SELECT sha256(n::text::bytea), 2, decode(repeat('01', 16), 'hex'), \
+             1, 1, now(), 'x', now() + (n - 9.5) * interval '1 hour' \
+             FROM generate_series(0, 20000) AS n; ANALYZE TABLE_",
+        )
+        .await;
+    assert_eq!(fixture.store.sweep(1000).await.unwrap(), 10);
+    let told = async |figure| {
+        let sql = format!(
+            "SELECT ({figure})::text FROM pg_stat_user_tables WHERE relid = 'TABLE_'::regclass"
+        );
+        fixture.text(&sql).await
+    };
+    until("the server must tell of it", || async {
+        told("n_tup_del").await == "10"
+    })
+    .await;
+    // Each is found by one index and taken by another.
+    let read = told("seq_tup_read + idx_tup_fetch").await;
+    assert!(read.parse::<u32>().unwrap() <= 40, "{read}");
+}
+
 #[tokio::test]
 async fn a_row_takes_what_the_documentation_says() {
     let fixture = Fixture::new().await;

@@ -94,6 +94,8 @@ const LOCK_NOT_AVAILABLE: &str = "55P03";
 const READ_ONLY: &str = "25006";
 const FORBIDDEN: &str = "42501";
 const NO_SUCH_TABLE: &str = "42P01";
+const NO_SUCH_STATEMENT: &str = "26000";
+const STATEMENT_EXISTS: &str = "42P05";
 
 impl PostgresStoreError {
     /// Whether somebody else has locked the row for longer than we wait.
@@ -132,6 +134,16 @@ pub(super) fn ends_connection(error: &sqlx::Error) -> bool {
 /// Whether the connection is fine, and leads to a server that takes no writes.
 pub(super) fn is_read_only(error: &sqlx::Error) -> bool {
     code(error).is_some_and(|code| code == READ_ONLY)
+}
+
+/// Whether the session does not know a prepared statement.
+pub(super) fn is_unprepared(error: &sqlx::Error) -> bool {
+    code(error).is_some_and(|code| code == NO_SUCH_STATEMENT)
+}
+
+/// Whether the session knows a statement that was to be prepared.
+pub(super) fn is_prepared_already(error: &sqlx::Error) -> bool {
+    code(error).is_some_and(|code| code == STATEMENT_EXISTS)
 }
 
 fn code(error: &sqlx::Error) -> Option<Cow<'_, str>> {

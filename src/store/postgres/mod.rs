@@ -2,6 +2,7 @@
 
 mod commit;
 mod error;
+mod prepared;
 mod row;
 mod run;
 mod schema;
@@ -21,7 +22,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use sqlx::{PgPool, Postgres};
 use tokio::time;
 
-use self::{row::State, table::TableName};
+use self::{prepared::Prepared, row::State, table::TableName};
 use super::{
     Claim, DedupStore, Held, InvalidTableName, Owner, Record, Settled, SlotKey,
     connections::Connections, sweeper::Sweeper, trial::trial,
@@ -63,8 +64,9 @@ use super::{
 ///
 /// # Poolers
 ///
-/// Every step is one message and one transaction, without prepared statements and without session
-/// state, so PgBouncer may pool by transaction or by session (not by statement). What to set:
+/// Every step is one message and one transaction, without prepared statements (unless you want
+/// [them](Self::prepared)) and without session state, so PgBouncer may pool by transaction or by
+/// session (not by statement). What to set:
 ///
 /// - sqlx sends `extra_float_digits` when it connects, which PgBouncer refuses unless it is among its
 ///   `ignore_startup_parameters`; or do not send it: `PgConnectOptions::extra_float_digits(None)`.
@@ -91,8 +93,11 @@ use super::{
 ///
 /// A row takes some 260 bytes with its indexes. Every 128th claim removes up to 1,000 rows that
 /// have expired, in a task beside it; [`sweep`](Self::sweep) does the same when you say. So without
-/// claims nothing is removed, and an expired row that is still there counts as free. Every event
-/// leaves a dead row version or two behind, which autovacuum must be on to collect.
+/// claims nothing is removed, and an expired row that is still there counts as free.
+///
+/// Every event leaves a dead row version behind for each renewal of its lease and one for its commit,
+/// and another when its row is removed; a claim that is refused leaves none. Autovacuum must be on to
+/// collect them: none goes by itself (HOT), because each moves the row in the index for removing.
 ///
 /// # Operating it
 ///
@@ -127,6 +132,7 @@ use super::{
 pub struct PostgresStore {
     connections: Connections<Postgres>,
     pub(crate) sql: Arc<Statements>,
+    prepared: Option<Arc<Prepared>>,
     sweeper: Sweeper,
 }
 
@@ -143,6 +149,7 @@ impl PostgresStore {
         Self {
             connections: Connections::remote(pool),
             sql: Arc::new(Statements::new(TableName::default())),
+            prepared: None,
             sweeper: Sweeper::default(),
         }
     }
@@ -156,12 +163,45 @@ impl PostgresStore {
     /// starts with a letter.
     pub fn table(mut self, name: &str) -> Result<Self, InvalidTableName> {
         self.sql = Arc::new(Statements::new(name.parse()?));
-        Ok(self)
+        Ok(match self.prepared {
+            Some(_) => self.prepared(),
+            None => self,
+        })
+    }
+
+    /// Keeps the steps in the sessions as prepared statements, which spares the server about half of
+    /// its work: for connections that lead to PostgreSQL itself.
+    ///
+    /// A step stays one round trip, with its bounds. In a session that is new the first one is two,
+    /// and the server logs an error then, `prepared statement ... does not exist`. Five statements
+    /// stay in a session until it ends.
+    ///
+    /// Behind a pooler that changes sessions between transactions it helps little and harms nothing:
+    /// a session without the statements is given them, and when two messages in a row met different
+    /// sessions, or more new sessions than twice the size of the pool came one after the other, the
+    /// store sends plain text for the rest of its life. A pooler that ties a client to a session which
+    /// has prepared something would tie all of them: leave it there.
+    ///
+    /// # Example
+    ///
+    /// ```no_run
+    /// use suno_callback::store::PostgresStore;
+    ///
+    /// # fn demo(pool: sqlx::PgPool) {
+    /// let store = PostgresStore::new(pool).prepared();
+    /// # let _ = store;
+    /// # }
+    /// ```
+    pub fn prepared(mut self) -> Self {
+        let connections = self.connections.pool().options().get_max_connections();
+        let prepared = Prepared::new(&self.sql.table, connections);
+        self.prepared = Some(Arc::new(prepared));
+        self
     }
 
     /// What is there. The look waits for nobody.
     async fn look(&self, slot: &SlotKey) -> Result<Option<Row>, PostgresStoreError> {
-        let look = self.run(|| self.sql.peek(self.within(), slot)).await?;
+        let look = self.run(|sql| sql.peek(self.within(), slot)).await?;
         Ok(look.row())
     }
 
@@ -199,7 +239,7 @@ impl DedupStore for PostgresStore {
     ) -> Result<Claim, PostgresStoreError> {
         self.sweep_now_and_then();
         let answer = match self
-            .run(|| self.sql.claim(self.within(), slot, owner, lease))
+            .run(|sql| sql.claim(self.within(), slot, owner, lease))
             .await
         {
             Err(error) if error.is_locked() => return self.locked(slot).await,
@@ -230,7 +270,7 @@ impl DedupStore for PostgresStore {
         lease: Duration,
     ) -> Result<Settled, PostgresStoreError> {
         let applied = match self
-            .run(|| self.sql.renew(self.within(), slot, held, lease))
+            .run(|sql| sql.renew(self.within(), slot, held, lease))
             .await
         {
             Err(error) if error.is_locked() => {
@@ -249,7 +289,7 @@ impl DedupStore for PostgresStore {
         record: &Record,
         retain: Duration,
     ) -> Result<Settled, PostgresStoreError> {
-        let commit = || self.sql.commit(self.within(), slot, held, record, retain);
+        let commit = |sql: &Statements| sql.commit(self.within(), slot, held, record, retain);
         Ok(settled(match self.run(commit).await? {
             Answer::Applied { .. } => true,
             Answer::Refused(row) => row.is_some_and(|row| row.is_done_by(held)),
@@ -258,7 +298,7 @@ impl DedupStore for PostgresStore {
 
     async fn release(&self, slot: &SlotKey, held: &Held) -> Result<Settled, PostgresStoreError> {
         let answer = self
-            .run(|| self.sql.release(self.within(), slot, held))
+            .run(|sql| sql.release(self.within(), slot, held))
             .await?;
         Ok(settled(matches!(answer, Answer::Applied { .. })))
     }

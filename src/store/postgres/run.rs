@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::{Executor as _, SqlStr, postgres::PgRow, raw_sql};
+use sqlx::{Executor as _, PgConnection, SqlStr, postgres::PgRow, raw_sql};
 
 use super::{
     Answer, PostgresStore, PostgresStoreError, Statements,
@@ -12,7 +12,7 @@ use super::{
 impl PostgresStore {
     pub(super) async fn run(
         &self,
-        step: impl Fn() -> SqlStr + Send,
+        step: impl Fn(&Statements) -> SqlStr + Send + Sync,
     ) -> Result<Answer, PostgresStoreError> {
         Answer::of(&self.rows(step).await?)
     }
@@ -21,15 +21,18 @@ impl PostgresStore {
     /// applied does not matter: whoever holds a slot may repeat every step.
     pub(super) async fn rows(
         &self,
-        step: impl Fn() -> SqlStr + Send,
+        step: impl Fn(&Statements) -> SqlStr + Send + Sync,
     ) -> Result<Vec<PgRow>, PostgresStoreError> {
-        match self.rows_once(step()).await {
-            Err(error) if ends_connection(&error) => Ok(self.rows_once(step()).await?),
+        match self.rows_once(&step).await {
+            Err(error) if ends_connection(&error) => Ok(self.rows_once(&step).await?),
             rows => Ok(rows?),
         }
     }
 
-    async fn rows_once(&self, step: SqlStr) -> Result<Vec<PgRow>, sqlx::Error> {
+    async fn rows_once(
+        &self,
+        step: &(impl Fn(&Statements) -> SqlStr + Send + Sync),
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
         let rows = self.on_one_connection(step).await;
         if rows.as_ref().is_err_and(is_read_only) {
             self.leave_server().await;
@@ -41,18 +44,34 @@ impl PostgresStore {
     /// pooler closes none of the pooler's own, and it would lend the same session again.
     pub(super) async fn leave_server(&self) {
         // Where there is one, its end is an error that condemns the connection.
-        let end = Statements::end_if_read_only();
-        let _ = self.on_one_connection(end).await;
+        let end = |_: &Statements| Statements::end_if_read_only();
+        let _ = self.on_one_connection(&end).await;
     }
 
-    async fn on_one_connection(&self, step: SqlStr) -> Result<Vec<PgRow>, sqlx::Error> {
+    async fn on_one_connection(
+        &self,
+        step: &(impl Fn(&Statements) -> SqlStr + Send + Sync),
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
         let mut loan = self.connections.lend().await?;
-        match loan.connection()?.fetch_all(raw_sql(step)).await {
+        match self.send(loan.connection()?, step).await {
             Err(error) if ends_connection(&error) => Err(loan.condemn(error)),
             rows => {
                 loan.give_back();
                 rows
             }
+        }
+    }
+
+    async fn send(
+        &self,
+        connection: &mut PgConnection,
+        step: &(impl Fn(&Statements) -> SqlStr + Send + Sync),
+    ) -> Result<Vec<PgRow>, sqlx::Error> {
+        match &self.prepared {
+            Some(prepared) if prepared.is_used() => {
+                prepared.fetch_all(connection, &self.sql, step).await
+            }
+            _ => connection.fetch_all(raw_sql(step(&self.sql))).await,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, Executor as _, Row as _, postgres::PgRow, raw_sql};
 
-use super::{PostgresStore, error::PostgresStoreError};
+use super::{PostgresStore, Statements, error::PostgresStoreError};
 
 /// The comment on the table. A change of the table changes the number.
 pub(super) const VERSION: &str = "suno-callback slots, version 1";
@@ -50,7 +50,7 @@ impl PostgresStore {
 
     /// Looks for whatever stands in the way of writing to the table.
     pub(super) async fn look_at_table(&self) -> Result<(), PostgresStoreError> {
-        let rows = self.rows(|| self.sql.version()).await?;
+        let rows = self.rows(Statements::version).await?;
         let found = rows.first().ok_or(PostgresStoreError::Unreadable)?;
         version(found)?;
         if found.try_get("read_only")? {

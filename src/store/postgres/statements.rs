@@ -1,9 +1,15 @@
 //! The statements, and the values in them.
 //!
 //! Every step is one message of the simple query protocol: one round trip, one transaction of its
-//! own, and no prepared statement that a pooler between would have to know about. That protocol has
+//! own, and no state of a session that a pooler between would have to know about. That protocol has
 //! no parameters, so values are written into the text. There are two kinds, both made from types
 //! that cannot carry SQL: bytes, as hex, and whole numbers.
+//!
+//! About half of what a step costs the server is to read and to plan it, which [`Prepared`] spares it
+//! where an application wants that. The protocol's own prepared statements are no way: they come one
+//! to a message, without the bounds before them.
+//!
+//! [`Prepared`]: super::prepared::Prepared
 
 use std::time::Duration;
 
@@ -11,6 +17,12 @@ use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use super::table::TableName;
 use crate::store::{Held, KEEP_FENCE, MAX_LEASE, Owner, Record, SlotKey, hex::Hex, millis::millis};
+
+pub(super) const LOOK: &str = include_str!("sql/look.sql");
+pub(super) const CLAIM: &str = include_str!("sql/claim.sql");
+pub(super) const RENEW: &str = include_str!("sql/renew.sql");
+pub(super) const COMMIT: &str = include_str!("sql/commit.sql");
+pub(super) const RELEASE: &str = include_str!("sql/release.sql");
 
 /// The statements for one table, complete but for the values of a call.
 #[derive(Debug)]
@@ -30,21 +42,23 @@ impl Statements {
     const TRANSACTION: Duration = Duration::from_secs(5);
 
     pub(crate) fn new(table: TableName) -> Self {
-        let look = &plain(include_str!("sql/look.sql"));
-        let step = |step: &str, look: &str| {
-            complete(
-                &[include_str!("sql/short.sql"), step, look].concat(),
-                &table,
-            )
-        };
+        Self::with(table, "", str::to_owned)
+    }
+
+    /// With more `settings` of a transaction, and something else in the place of each statement that
+    /// changes or shows a slot.
+    pub(super) fn with(table: TableName, settings: &str, write: impl Fn(&str) -> String) -> Self {
+        let short = include_str!("sql/short.sql");
+        let look = write(LOOK);
+        let step = |step: &str| complete(&[short, settings, step, &look].concat(), &table);
         Self {
-            peek: step("", look),
-            claim: step(include_str!("sql/claim.sql"), look),
-            renew: step(include_str!("sql/renew.sql"), look),
-            commit: step(include_str!("sql/commit.sql"), look),
-            commit_in: complete(&[include_str!("sql/commit.sql"), look].concat(), &table),
-            release: step(include_str!("sql/release.sql"), look),
-            sweep: step(include_str!("sql/sweep.sql"), ""),
+            peek: step(""),
+            claim: step(&write(CLAIM)),
+            renew: step(&write(RENEW)),
+            commit: step(&write(COMMIT)),
+            commit_in: complete(&[COMMIT, LOOK].concat(), &table),
+            release: step(&write(RELEASE)),
+            sweep: complete(&[short, include_str!("sql/sweep.sql")].concat(), &table),
             table,
         }
     }
@@ -103,13 +117,14 @@ impl Statements {
     }
 
     pub(crate) fn sweep(&self, within: Duration, limit: u32) -> SqlStr {
-        let statement = Statement(self.sweep.clone()).number("limit", limit);
+        let statement = Statement::new(&self.sweep).number("limit", limit);
         statement.brief(within).done()
     }
 
     /// Bounds for the transaction in which a record is committed.
     pub(crate) fn bounds() -> SqlStr {
-        let bounds = Statement(plain(include_str!("sql/bounds.sql")));
+        let bounds = plain(include_str!("sql/bounds.sql"));
+        let bounds = Statement::new(&bounds);
         bounds.number("bound", millis(Self::TRANSACTION)).done()
     }
 
@@ -156,7 +171,7 @@ impl Statements {
 }
 
 /// Fills in everything that is the same for each call.
-fn complete(sql: &str, table: &TableName) -> String {
+pub(super) fn complete(sql: &str, table: &TableName) -> String {
     let sql = fill(&plain(sql), "taken", plain(include_str!("sql/taken.sql")));
     let sql = fill(&sql, "sound", plain(include_str!("sql/sound.sql")));
     let sql = fill(&sql, "max_record", Record::MAX_LEN);
@@ -167,15 +182,29 @@ fn complete(sql: &str, table: &TableName) -> String {
     fill(&sql, "version", super::schema::VERSION)
 }
 
-/// A statement whose values are being filled in.
-struct Statement(String);
+/// A statement and its values, each by the name that is in braces.
+struct Statement<'a> {
+    sql: &'a str,
+    values: Vec<(&'static str, String)>,
+}
 
-impl Statement {
-    fn of(sql: &str, slot: &SlotKey) -> Self {
-        Self(sql.into()).bytes("slot", slot.as_bytes())
+impl<'a> Statement<'a> {
+    fn new(sql: &'a str) -> Self {
+        let values = Vec::with_capacity(8);
+        Self { sql, values }
     }
 
-    fn commit(sql: &str, slot: &SlotKey, held: &Held, record: &Record, retain: Duration) -> Self {
+    fn of(sql: &'a str, slot: &SlotKey) -> Self {
+        Self::new(sql).bytes("slot", slot.as_bytes())
+    }
+
+    fn commit(
+        sql: &'a str,
+        slot: &SlotKey,
+        held: &Held,
+        record: &Record,
+        retain: Duration,
+    ) -> Self {
         let statement = Self::of(sql, slot).held(held);
         let statement = statement.bytes("record", record.as_bytes());
         statement.span("retain", retain)
@@ -205,30 +234,53 @@ impl Statement {
             .number("fence", held.fence())
     }
 
-    fn bytes(self, name: &str, bytes: &[u8]) -> Self {
-        Self(fill(&self.0, name, hex(bytes)))
+    fn bytes(self, name: &'static str, bytes: &[u8]) -> Self {
+        self.value(name, hex(bytes))
     }
 
-    fn number(self, name: &str, number: impl Into<i64>) -> Self {
-        Self(fill(&self.0, name, number.into()))
+    fn number(self, name: &'static str, number: impl Into<i64>) -> Self {
+        self.value(name, number.into().to_string())
     }
 
-    fn span(self, name: &str, value: Duration) -> Self {
-        Self(fill(&self.0, name, span(value)))
+    fn span(self, name: &'static str, value: Duration) -> Self {
+        self.value(name, span(value))
     }
 
+    fn value(mut self, name: &'static str, value: String) -> Self {
+        self.values.push((name, value));
+        self
+    }
+
+    /// In one pass, because some of the text is long.
     fn done(self) -> SqlStr {
-        AssertSqlSafe(self.0).into_sql_str()
+        let mut text = String::with_capacity(self.sql.len() * 2);
+        let mut left = self.sql;
+        while let Some((before, (name, after))) = placeholder(left) {
+            text.push_str(before);
+            match self.values.iter().find(|(known, _)| *known == name) {
+                Some((_, value)) => text.push_str(value),
+                None => text.extend(["{", name, "}"]),
+            }
+            left = after;
+        }
+        text.push_str(left);
+        AssertSqlSafe(text).into_sql_str()
     }
 }
 
+/// What is before the first name in braces, the name, and what is after it.
+fn placeholder(sql: &str) -> Option<(&str, (&str, &str))> {
+    let (before, rest) = sql.split_once('{')?;
+    Some((before, rest.split_once('}')?))
+}
+
 /// Puts `value` in the place of `{name}`.
-fn fill(sql: &str, name: &str, value: impl ToString) -> String {
+pub(super) fn fill(sql: &str, name: &str, value: impl ToString) -> String {
     sql.replace(&["{", name, "}"].concat(), &value.to_string())
 }
 
 /// The text without its lines of comment.
-fn plain(sql: &str) -> String {
+pub(super) fn plain(sql: &str) -> String {
     let lines = sql.lines().filter(|line| !line.starts_with("--"));
     lines.collect::<Vec<_>>().join("\n")
 }

@@ -26,7 +26,7 @@ impl PostgresStore {
     }
 
     async fn sweep_within(&self, time: Duration, limit: u32) -> Result<u64, PostgresStoreError> {
-        let swept = self.rows(|| self.sql.sweep(time, limit)).await?;
+        let swept = self.rows(|sql| sql.sweep(time, limit)).await?;
         Ok(swept.len() as u64)
     }
 

@@ -12,6 +12,7 @@ pub mod provider;
 pub mod proxy;
 pub mod rough;
 pub mod server;
+pub mod turns;
 
 use std::{
     convert::Infallible,

@@ -1,6 +1,7 @@
 //! A TCP proxy, as a name that leads to a server: it can lead to another one, forget its
 //! connections, and lose answers: then it hands a request on, waits until the server has answered,
-//! and cuts the connection without a byte of the answer.
+//! and cuts the connection without a byte of the answer. It can also hold answers back for a while,
+//! and keeps what was said.
 
 use std::{
     future::pending,
@@ -12,6 +13,7 @@ use std::{
     },
 };
 
+use crate::turns::{Speaker, Turns};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -39,6 +41,9 @@ pub struct Proxy {
     /// Changes when all connections are forgotten that are open.
     forgotten: watch::Sender<()>,
     accepted: Arc<AtomicUsize>,
+    turns: Turns,
+    /// Whether answers are held back.
+    held: watch::Sender<bool>,
 }
 
 impl Proxy {
@@ -51,16 +56,20 @@ impl Proxy {
             server: Arc::new(Mutex::new(server)),
             forgotten: watch::Sender::new(()),
             accepted: Arc::default(),
+            turns: Turns::default(),
+            held: watch::Sender::new(false),
         };
         let (plan, server) = (proxy.plan.clone(), Arc::clone(&proxy.server));
         let (forgotten, accepted) = (proxy.forgotten.subscribe(), Arc::clone(&proxy.accepted));
+        let (turns, held) = (proxy.turns.clone(), proxy.held.subscribe());
         tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
                 accepted.fetch_add(1, SeqCst);
                 let (server, mut forgotten) = (*server.lock().unwrap(), forgotten.clone());
                 forgotten.mark_unchanged();
-                tokio::spawn(relay(client, server, plan.clone(), forgotten));
+                let talk = (plan.clone(), turns.speaker(), held.clone());
+                tokio::spawn(relay(client, server, talk, forgotten));
             }
         });
         proxy
@@ -83,6 +92,17 @@ impl Proxy {
 
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// What clients say, from the first call on.
+    pub fn turns(&self) -> &Turns {
+        self.turns.listen();
+        &self.turns
+    }
+
+    /// Holds every answer back until that is over.
+    pub fn hold_answers(&self, is_held: bool) {
+        self.held.send_replace(is_held);
     }
 
     /// From now on: lets `passed` requests that contain `needle` pass, and loses the answer of the
@@ -120,7 +140,7 @@ impl Plan {
 async fn relay(
     client: TcpStream,
     server: SocketAddr,
-    plan: Plan,
+    (plan, speaker, held): (Plan, Speaker, watch::Receiver<bool>),
     mut forgotten: watch::Receiver<()>,
 ) {
     let Ok(server) = TcpStream::connect(server).await else {
@@ -129,8 +149,9 @@ async fn relay(
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     let armed = Arc::new(AtomicBool::new(false));
-    let mut requests = pin!(requests(from_client, to_server, plan, Arc::clone(&armed)));
-    let mut answers = pin!(answers(from_server, to_client, armed));
+    let asking = (plan, &speaker, Arc::clone(&armed));
+    let mut requests = pin!(requests(from_client, to_server, asking));
+    let mut answers = pin!(answers(from_server, to_client, (armed, &speaker, held)));
     tokio::select! {
         biased;
         // Until then, or for ever where nobody can say so any more.
@@ -143,8 +164,7 @@ async fn relay(
 async fn requests(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    plan: Plan,
-    armed: Arc<AtomicBool>,
+    (plan, speaker, armed): (Plan, &Speaker, Arc<AtomicBool>),
 ) -> std::io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -152,6 +172,7 @@ async fn requests(
         if read == 0 {
             return Ok(());
         }
+        speaker.says(&buffer[..read]);
         if plan.is_due(&buffer[..read]) {
             armed.store(true, SeqCst);
         }
@@ -163,7 +184,7 @@ async fn requests(
 async fn answers(
     mut from: OwnedReadHalf,
     mut to: OwnedWriteHalf,
-    armed: Arc<AtomicBool>,
+    (armed, speaker, mut held): (Arc<AtomicBool>, &Speaker, watch::Receiver<bool>),
 ) -> std::io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
@@ -171,6 +192,9 @@ async fn answers(
         if read == 0 || armed.load(SeqCst) {
             return Ok(());
         }
+        // Until then, or at once where nobody can hold anything any more.
+        let _ = held.wait_for(|is_held| !is_held).await;
+        speaker.hears();
         to.write_all(&buffer[..read]).await?;
     }
 }

@@ -14,14 +14,16 @@ if state == '1' and not mine then
     end
 end
 
-if not mine then
+if not state then
+    fence, attempt = '1', '1'
+elseif not mine then
     -- First, because it is what can fail: nothing is written then.
     redis.call('HINCRBY', key, 'f', 1)
-    if not attempt or tonumber(attempt) < 4294967295 then
-        redis.call('HINCRBY', key, 'a', 1)
-    end
+    -- As text: a number of Lua would round a large fence.
+    fence = redis.call('HGET', key, 'f')
+    attempt = string.format('%.0f', math.min(tonumber(attempt) + 1, 4294967295))
 end
-redis.call('HSET', key, 's', '1', 'o', ARGV[1], 'l', string.format('%.0f', now + ARGV[2]))
+redis.call('HSET', key, 's', '1', 'o', ARGV[1], 'f', fence, 'a', attempt,
+    'l', string.format('%.0f', now + ARGV[2]))
 redis.call('PEXPIRE', key, ARGV[3])
--- As text: a number of Lua would round a large fence.
-return { 'granted', redis.call('HGET', key, 'f'), redis.call('HGET', key, 'a') }
+return { 'granted', fence, attempt }

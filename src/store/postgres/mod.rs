@@ -6,6 +6,7 @@ mod prepared;
 mod row;
 mod run;
 mod schema;
+mod statement;
 mod statements;
 mod sweep;
 mod table;

@@ -11,7 +11,8 @@ use sqlx::{Error, Executor as _, PgConnection, SqlStr, postgres::PgRow, raw_sql}
 
 use super::{
     error::{is_prepared_already, is_unprepared},
-    statements::{CLAIM, COMMIT, LOOK, RELEASE, RENEW, Statements, complete, fill},
+    statement::{complete, fill},
+    statements::{CLAIM, COMMIT, LOOK, RELEASE, RENEW, Statements},
     table::TableName,
 };
 use crate::store::hex::Hex;

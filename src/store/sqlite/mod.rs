@@ -45,7 +45,8 @@ const VERSION: i64 = 1;
 /// # Durability
 ///
 /// With `synchronous=FULL`, which [`migrate`](Self::migrate) asks for, what was acknowledged
-/// survives a killed process and a power cut, if the disk keeps its word.
+/// survives a killed process; and SQLite says of it that it survives a power cut too, where the disk
+/// keeps its word (<https://sqlite.org/pragma.html#pragma_synchronous>).
 ///
 /// # Locking
 ///

@@ -367,7 +367,7 @@ async fn a_handler_that_is_busy_and_never_idle_is_renewed_and_can_be_ended() {
     let it = Setup::new(|_| busy(120)).await;
     assert_received(&it.send().await, Disposition::Accepted);
     assert!(
-        it.store.count(Op::Renew) >= 6,
+        it.store.count(Op::Renew) >= 13,
         "{}",
         it.store.count(Op::Renew)
     );

@@ -307,9 +307,3 @@ fn threads_on_a_full_store_lose_no_room() {
     assert_eq!(store.len(), kept.count());
     assert_eq!(store.len(), 64);
 }
-
-#[test]
-fn a_capacity_that_no_memory_has_is_a_store_of_245_million() {
-    let store = MemoryStore::with_capacity(usize::MAX);
-    assert_eq!(store.shards.capacity(), 245_760_000);
-}

@@ -11,7 +11,7 @@ use std::{
 };
 
 use http::{Request, StatusCode};
-use suno_callback::{DedupStore, SunoCallbackLayer, store::SlotKey};
+use suno_callback::{DedupStore, SunoCallbackLayer, Times, store::SlotKey};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tower::{Layer, Service};
 
@@ -54,6 +54,33 @@ pub const MOMENTS: [Duration; 20] = [
     ms(4105),
 ];
 
+/// The same for the longest heartbeat that goes with the default lease.
+pub const SLOW_MOMENTS: [Duration; 20] = [
+    ms(0),
+    ms(95),
+    ms(100),
+    ms(105),
+    ms(300),
+    ms(700),
+    ms(1100),
+    ms(1595),
+    ms(1600),
+    ms(1605),
+    ms(2000),
+    ms(2600),
+    ms(3095),
+    ms(3100),
+    ms(3105),
+    ms(3700),
+    ms(4095),
+    ms(4100),
+    ms(4105),
+    ms(4500),
+];
+
+/// That heartbeat: twice it and an operation fit into the lease.
+pub const SLOW_BEAT: Duration = ms(1500);
+
 /// For how long.
 pub fn lengths() -> impl Iterator<Item = Duration> {
     (0..=32).map(|n| ms(250 * n))
@@ -78,6 +105,8 @@ pub struct Outage {
     pub away: Duration,
     /// When the twin comes.
     pub twin: Duration,
+    /// How often a lease is renewed.
+    pub heartbeat: Duration,
 }
 
 impl fmt::Display for Outage {
@@ -87,9 +116,13 @@ impl fmt::Display for Outage {
             moment,
             away,
             twin,
+            heartbeat,
         } = self;
         let kind = KINDS[*kind].0;
-        write!(f, "{kind} for {away:?} at {moment:?}, twin at {twin:?}")
+        write!(
+            f,
+            "{kind} for {away:?} at {moment:?}, twin at {twin:?}, renewed each {heartbeat:?}"
+        )
     }
 }
 
@@ -104,14 +137,24 @@ pub struct Fate {
 }
 
 impl Outage {
-    /// Every one with the twin at [`TWIN`].
+    /// Every one with the twin at [`TWIN`] and the default heartbeat.
     pub fn all() -> Vec<Self> {
+        Self::at(Times::default().heartbeat, MOMENTS)
+    }
+
+    /// The same with the longest.
+    pub fn all_slow() -> Vec<Self> {
+        Self::at(SLOW_BEAT, SLOW_MOMENTS)
+    }
+
+    fn at(heartbeat: Duration, moments: [Duration; 20]) -> Vec<Self> {
         let moments = |kind, away| {
-            MOMENTS.map(|moment| Self {
+            moments.map(|moment| Self {
                 kind,
                 moment,
                 away,
                 twin: TWIN,
+                heartbeat,
             })
         };
         let of_kind = |kind| lengths().flat_map(move |away| moments(kind, away));
@@ -121,7 +164,7 @@ impl Outage {
     /// Plays it on `store`, over lines of its own.
     pub async fn play<D: DedupStore>(&self, store: &FaultyOver<D>, task: &str) -> Fate {
         let (seen, successes) = (Seen::default(), Arc::default());
-        let replicas = [(); 2].map(|()| Replica::new(store, &seen, &successes));
+        let replicas = [(); 2].map(|()| Replica::new(store, &seen, &successes, self.heartbeat));
         let callback = Callback::success(task, "voice");
         let start = Instant::now();
         let (away, first, second) = tokio::join!(
@@ -169,7 +212,12 @@ struct Replica<D> {
 }
 
 impl<D: DedupStore> Replica<D> {
-    fn new(store: &FaultyOver<D>, seen: &Seen, successes: &Arc<AtomicUsize>) -> Self {
+    fn new(
+        store: &FaultyOver<D>,
+        seen: &Seen,
+        successes: &Arc<AtomicUsize>,
+        heartbeat: Duration,
+    ) -> Self {
         let (seen, successes) = (seen.clone(), Arc::clone(successes));
         let handler = Handler::new(tower::service_fn(move |request: Request<_>| {
             seen.push(&request);
@@ -181,7 +229,12 @@ impl<D: DedupStore> Replica<D> {
             }
         }));
         let line = store.another_line();
+        let times = Times {
+            heartbeat,
+            ..Times::default()
+        };
         let layer = SunoCallbackLayer::new(key(), line.clone());
+        let layer = layer.times(times).unwrap();
         Self {
             receiver: layer.layer(handler),
             line,

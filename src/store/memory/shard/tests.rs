@@ -73,6 +73,12 @@ fn a_shard_has_a_place_for_every_slot_that_chance_brings_it_and_says_when_it_has
 }
 
 #[test]
+fn a_capacity_that_no_memory_has_is_a_store_of_245_million() {
+    let store = MemoryStore::with_capacity(usize::MAX);
+    assert_eq!(store.shards.capacity(), 245_760_000);
+}
+
+#[test]
 fn every_slot_waits_to_be_forgotten_once() {
     let seed = fastrand::u64(..);
     println!("seed {seed}");

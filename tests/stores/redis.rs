@@ -638,12 +638,15 @@ async fn a_check_says_what_the_server_lacks() {
             ],
             "has lost its primary",
         ),
-        (&["--cluster-enabled", "yes"], "Cluster is down"),
     ] {
         let server = Redis::start(arguments);
         let told = refusal(&RedisStore::new(server.client())).await;
         assert!(told.contains(lack), "{arguments:?}: {told}");
     }
+    // With a port of its own for its bus: the default is anybody's.
+    let server = Redis::start_node(&[]);
+    let told = refusal(&RedisStore::new(server.client())).await;
+    assert!(told.contains("Cluster is down"), "{told}");
 }
 
 #[tokio::test]

@@ -156,7 +156,8 @@ impl<'a, D: DedupStore> Probe<'a, D> {
     }
 }
 
-/// A slot with a name that no other run uses.
+/// A slot with a name that no other run uses. No byte of it is zero: a store that takes one for the
+/// end of a name breaks the law that says so, and no other by chance.
 pub(super) fn slot() -> SlotKey {
     let mut bytes = [0; 32];
     let halves = [Owner::random(), Owner::random()];
@@ -164,7 +165,7 @@ pub(super) fn slot() -> SlotKey {
         .iter_mut()
         .zip(halves.iter().flat_map(Owner::as_bytes))
     {
-        *byte = *random;
+        *byte = (*random).max(1);
     }
     SlotKey::from(bytes)
 }

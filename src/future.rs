@@ -18,9 +18,9 @@ use crate::{
     product::{DefaultProduct, Product},
     reply::{self, Answer, Rejection, ResponseBody},
     request::{
-        Handled, Line,
+        Handled, Line, Mounted,
         body::ReadBody,
-        caller::{Callee, Handler},
+        caller::{Handler, HandlerRequest},
         gate::SignedHead,
         hint, log,
         stages::{Begun, Granted, Undecided},
@@ -59,9 +59,9 @@ pin_project! {
             // From the first poll on: a future that nobody polls takes no time.
             began: Option<Instant>,
             alarm: Option<Alarm>,
-            // `None` once it was passed on.
-            line: Option<Arc<Line<D, P>>>,
-            callee: Callee<S>,
+            // `None` once they were passed on.
+            mounted: Option<Arc<Mounted<S, D, P>>>,
+            request: Option<HandlerRequest>,
         },
         /// Nothing is claimed. Every wait in it ends by the deadline.
         Deciding { run: Undecided<Handled<H, E>> },
@@ -83,17 +83,22 @@ impl<S, B, D, H, E, P: Product> ResponseFuture<S, B, D, H, E, P> {
         Self { phase }
     }
 
-    pub(crate) fn read(line: Arc<Line<D, P>>, callee: Callee<S>, head: SignedHead, body: B) -> Self
+    pub(crate) fn read(
+        mounted: Arc<Mounted<S, D, P>>,
+        request: HandlerRequest,
+        head: SignedHead,
+        body: B,
+    ) -> Self
     where
         B: Body,
     {
         let phase = Phase::Reading {
-            body: ReadBody::new(body, line.body_limit),
+            body: ReadBody::new(body, mounted.line.body_limit),
             head,
             began: None,
             alarm: None,
-            line: Some(line),
-            callee,
+            mounted: Some(mounted),
+            request: Some(request),
         };
         Self { phase }
     }
@@ -190,8 +195,8 @@ where
             head,
             began,
             alarm,
-            line,
-            callee,
+            mounted,
+            request,
         } = self.project()
         else {
             return Poll::Pending;
@@ -199,16 +204,16 @@ where
         // A body that is there at once costs no second look at the clock.
         let looked = began.is_none().then(clock::look);
         *began = began.or(looked);
-        let (Some(began), Some(steps)) = (*began, line.as_ref()) else {
+        let (Some(began), Some(line)) = (*began, mounted.as_ref().map(|it| &it.line)) else {
             return Poll::Pending;
         };
-        let read = ready!(poll_body(body, alarm, began + steps.body_time, cx));
-        let arrival = verify(steps, head, &read, began)?;
-        let (Some(line), Some(request)) = (line.take(), callee.request()) else {
+        let read = ready!(poll_body(body, alarm, began + line.body_time, cx));
+        let arrival = verify(line, head, &read, began)?;
+        let (Some(mounted), Some(unread)) = (mounted.take(), request.as_mut()) else {
             return Poll::Pending;
         };
-        *request.body_mut() = Full::new(read.unwrap_or_default());
-        Poll::Ready(Ok(line.run(arrival, callee, looked, cx)))
+        *unread.body_mut() = Full::new(read.unwrap_or_default());
+        Poll::Ready(Ok(mounted.run(arrival, request, looked, cx)))
     }
 }
 

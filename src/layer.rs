@@ -8,7 +8,7 @@ use crate::{
     delivery::{Conflict, ConflictHook, Namespace},
     process::drain::Drain,
     product::{DefaultProduct, Product},
-    request::{Line, Settings, gate::Credentials},
+    request::{Line, Mounted, Settings, gate::Credentials},
     service::SunoCallbackService,
     signature::{KeyRing, SigningKey, UrlSecret},
     store::DedupStore,
@@ -241,8 +241,7 @@ impl<S, D, P: Product> Layer<S> for SunoCallbackLayer<D, P> {
 
     fn layer(&self, inner: S) -> Self::Service {
         SunoCallbackService {
-            inner,
-            line: Arc::clone(&self.line),
+            mounted: Arc::new(Mounted::new(inner, Arc::clone(&self.line))),
         }
     }
 }

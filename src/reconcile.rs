@@ -31,7 +31,7 @@ use crate::{
     service::SunoCallbackService,
     store::DedupStore,
     util::timer::either,
-    watch::{HandOver, Handing, Source},
+    watch::Source,
 };
 
 /// Delivers outcomes whose callback never came.
@@ -144,15 +144,13 @@ where
             return;
         };
         let stopping = Stopping(list.clone());
-        let drain = self.service.line.drain.clone();
+        let drain = self.service.mounted.line.drain.clone();
         let source = Source {
             confirm: Arc::new(self.confirm),
-            product: self.service.line.verifying.product.clone(),
+            product: self.service.mounted.line.verifying.product.clone(),
         };
-        let service = self.service;
-        let deliver = move || -> Option<Box<dyn HandOver<P::Event>>> {
-            Some(Box::new(Mounted(service.clone())))
-        };
+        let mounted = self.service.mounted;
+        let deliver = move || Some(mounted.hand_over_later());
         let mut polls = JoinSet::new();
         {
             let asking = pin!(source.ask(&list, driving, deliver, &mut polls));
@@ -160,23 +158,6 @@ where
         }
         drop(stopping);
         while polls.join_next().await.is_some() {}
-    }
-}
-
-/// The way to the handler of the mounted service.
-struct Mounted<S, D, P: Product>(SunoCallbackService<S, D, P>);
-
-impl<S, D, H, P> HandOver<P::Event> for Mounted<S, D, P>
-where
-    P: Product,
-    S: Service<Request<Full<Bytes>>, Response = Response<H>> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
-    D: DedupStore,
-    H: Send + 'static,
-{
-    fn hand_over(&mut self, record: P::Event) -> Handing {
-        Box::pin(self.0.clone().hand_over(record))
     }
 }
 

@@ -12,12 +12,8 @@ use tower::Service;
 use crate::{
     future::ResponseFuture,
     product::{DefaultProduct, Product},
-    reply::{Answer, Rejection, ResponseBody},
-    request::{
-        Line,
-        caller::{Callee, polled},
-        hint,
-    },
+    reply::{Rejection, ResponseBody},
+    request::{Mounted, hint},
     store::DedupStore,
 };
 
@@ -61,8 +57,7 @@ use crate::{
 /// ```
 #[derive(Debug)]
 pub struct SunoCallbackService<S, D, P: Product = DefaultProduct> {
-    pub(crate) inner: S,
-    pub(crate) line: Arc<Line<D, P>>,
+    pub(crate) mounted: Arc<Mounted<S, D, P>>,
 }
 
 impl<S, D, B, H, P> Service<Request<B>> for SunoCallbackService<S, D, P>
@@ -86,45 +81,28 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        if self.line.drain.is_closed() {
-            return ResponseFuture::refuse(&self.line, Rejection::ShuttingDown, || None);
+        let line = &self.mounted.line;
+        if line.drain.is_closed() {
+            return ResponseFuture::refuse(line, Rejection::ShuttingDown, || None);
         }
-        let signed = match self.line.gate.check(&request) {
+        let signed = match line.gate.check(&request) {
             Ok(signed) => signed,
             Err(rejection) => {
-                return ResponseFuture::refuse(&self.line, rejection, || {
+                return ResponseFuture::refuse(line, rejection, || {
                     hint::of_head(rejection, &request)
                 });
             }
         };
         let (head, body) = request.into_parts();
         let request = Request::from_parts(head, Full::default());
-        let callee = Callee::new(self.inner.clone(), request);
-        ResponseFuture::read(Arc::clone(&self.line), callee, signed, body)
+        ResponseFuture::read(Arc::clone(&self.mounted), request, signed, body)
     }
 }
 
-impl<S: Clone, D, P: Product> Clone for SunoCallbackService<S, D, P> {
+impl<S, D, P: Product> Clone for SunoCallbackService<S, D, P> {
     fn clone(&self) -> Self {
         Self {
-            inner: self.inner.clone(),
-            line: Arc::clone(&self.line),
+            mounted: Arc::clone(&self.mounted),
         }
-    }
-}
-
-impl<S, D, H, P> SunoCallbackService<S, D, P>
-where
-    S: Service<Request<Full<Bytes>>, Response = Response<H>> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-    S::Error: Send + 'static,
-    D: DedupStore,
-    H: Send + 'static,
-    P: Product,
-{
-    /// Takes a record that a poll found to the handler; see [`Line::hand_over`].
-    pub(crate) async fn hand_over(self, record: P::Event) -> Answer {
-        let callee = Callee::new(self.inner, polled(&record));
-        self.line.hand_over(record, callee).await
     }
 }

@@ -25,22 +25,18 @@ pub(crate) struct Lease {
 impl Lease {
     /// A lease that was asked for after `began`, and ends `until`.
     pub(crate) fn new(began: Instant, until: Instant) -> Self {
-        let lease = Self {
+        Self {
             began,
-            until: AtomicU64::new(0),
+            until: AtomicU64::new(nanos(began, until)),
             is_failing: AtomicBool::new(false),
             is_lost: AtomicBool::new(false),
             lost: Notify::const_new(),
-        };
-        lease.renew(until);
-        lease
+        }
     }
 
     pub(crate) fn renew(&self, until: Instant) {
-        let until = until.saturating_duration_since(self.began);
-        let nanos = u64::try_from(until.as_nanos()).unwrap_or(u64::MAX);
         // Tries that run side by side may be answered in any order.
-        self.until.fetch_max(nanos, Relaxed);
+        self.until.fetch_max(nanos(self.began, until), Relaxed);
         self.is_failing.store(false, Relaxed);
     }
 
@@ -82,4 +78,9 @@ impl Lease {
             }
         }
     }
+}
+
+fn nanos(from: Instant, to: Instant) -> u64 {
+    let span = to.saturating_duration_since(from);
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }

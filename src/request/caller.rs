@@ -1,19 +1,23 @@
 //! Drives the inner service ready and calls it, one instance from the first poll to the last.
 
 use std::{
+    future::Future,
     pin::Pin,
+    sync::Mutex,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header::CONTENT_TYPE};
 use http_body_util::Full;
-use pin_project_lite::pin_project;
 use tower::Service;
 
 use crate::{
     product::Event,
-    util::panic::{Panicked, catch},
+    util::{
+        lock,
+        panic::{Panicked, catch},
+    },
 };
 
 /// What the inner service is called with.
@@ -52,117 +56,75 @@ where
     type Body = H;
 }
 
-/// A handler and what it will be called with. Most requests need none, so nothing is made of it
-/// before the claim is granted.
-pub(crate) struct Callee<S> {
-    handler: Unused<S>,
-    request: Option<HandlerRequest>,
-}
-
-impl<S> Callee<S> {
-    pub(crate) fn new(handler: S, request: HandlerRequest) -> Self {
-        Self {
-            handler: Unused(Some(handler)),
-            request: Some(request),
-        }
-    }
-
-    /// Takes it to where it will be called from: what is large is moved once.
-    pub(crate) fn take(&mut self) -> Self {
-        Self {
-            handler: Unused(self.handler.0.take()),
-            request: self.request.take(),
-        }
-    }
-
-    /// The request, for as long as the handler was not called.
-    pub(crate) fn request(&mut self) -> Option<&mut HandlerRequest> {
-        self.request.as_mut()
-    }
-}
-
-impl<S: Clone> Callee<S> {
-    /// The same handler with another request.
-    pub(crate) fn again(&self, request: HandlerRequest) -> Option<Self> {
-        let handler = catch("clone of the handler", || self.handler.0.clone());
-        Some(Self::new(handler.ok()??, request))
-    }
-}
-
-/// A handler whose drop may panic: for a duplicate, or a request that is refused, it is not called.
-struct Unused<S>(Option<S>);
-
-impl<S> Drop for Unused<S> {
-    fn drop(&mut self) {
-        if let Some(handler) = self.0.take() {
-            let _ = catch("drop of the handler", || drop(handler));
-        }
-    }
-}
-
-pin_project! {
-    /// A call that never panics, neither when polled nor when what it holds is dropped.
-    pub(crate) struct Caller<'a, S: Service<HandlerRequest>> {
-        callee: &'a mut Callee<S>,
-        #[pin]
-        response: Option<S::Future>,
-    }
-
-    // Also where nobody ends it.
-    impl<S: Service<HandlerRequest>> PinnedDrop for Caller<'_, S> {
-        fn drop(this: Pin<&mut Self>) {
-            let _ = this.end();
-        }
-    }
+/// A call that never panics, neither when polled nor when what it holds is dropped.
+pub(crate) struct Caller<S: Service<HandlerRequest>> {
+    /// While it is made ready.
+    handler: Option<S>,
+    /// In a box of its own: most are ready at once, and then there is no other.
+    response: Option<Pin<Box<S::Future>>>,
 }
 
 /// What a handler answered, unless it panicked.
 pub(crate) type Called<R, E> = Result<Result<R, E>, Panicked>;
 
-impl<'a, S: Handler> Caller<'a, S> {
-    pub(crate) fn new(callee: &'a mut Callee<S>) -> Self {
-        let response = None;
-        Self { callee, response }
+impl<S: Handler> Caller<S> {
+    pub(crate) fn new() -> Self {
+        Self {
+            handler: None,
+            response: None,
+        }
     }
 
-    /// The inner service's answer. Not to be polled again after it.
+    /// The answer of a clone of `inner` to the request, which is taken with the call. Not to be
+    /// polled again after it.
     pub(crate) fn poll(
-        mut self: Pin<&mut Self>,
+        &mut self,
+        inner: &Mutex<S>,
+        request: &mut Option<HandlerRequest>,
         cx: &mut Context<'_>,
     ) -> Poll<Called<S::Response, S::Error>> {
-        match catch("handler", || self.as_mut().step(cx)) {
+        match catch("handler", || self.step(inner, request, cx)) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(answer)) => Poll::Ready(self.end().map(|()| answer)),
             Err(panicked) => Poll::Ready(self.end().and(Err(panicked))),
         }
     }
 
-    fn step(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<S::Response, S::Error>> {
-        let mut this = self.project();
-        if this.response.is_none() {
-            let Some(handler) = &mut this.callee.handler.0 else {
+    fn step(
+        &mut self,
+        inner: &Mutex<S>,
+        request: &mut Option<HandlerRequest>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<S::Response, S::Error>> {
+        if self.response.is_none() {
+            let handler = self.handler.get_or_insert_with(|| lock(inner).clone());
+            ready!(handler.poll_ready(cx))?;
+            let Some(request) = request.take() else {
                 return Poll::Pending;
             };
-            ready!(handler.poll_ready(cx))?;
-            let request = this.callee.request.take();
-            this.response
-                .set(request.map(|request| handler.call(request)));
-            this.callee.handler.0 = None;
+            self.response = Some(Box::pin(handler.call(request)));
+            self.handler = None;
         }
-        match this.response.as_pin_mut() {
-            Some(response) => response.poll(cx),
+        match &mut self.response {
+            Some(response) => response.as_mut().poll(cx),
             None => Poll::Pending,
         }
     }
 }
 
-impl<S: Service<HandlerRequest>> Caller<'_, S> {
+impl<S: Service<HandlerRequest>> Caller<S> {
     /// Drops the handler and its future, once.
-    pub(crate) fn end(self: Pin<&mut Self>) -> Result<(), Panicked> {
-        let mut this = self.project();
-        let handler = this.callee.handler.0.take();
+    pub(crate) fn end(&mut self) -> Result<(), Panicked> {
+        let (handler, response) = (self.handler.take(), self.response.take());
         let unused = catch("drop of the handler", || drop(handler));
-        let ended = catch("drop of the handler", || this.response.set(None));
+        let ended = catch("drop of the handler", || drop(response));
         unused.and(ended)
+    }
+}
+
+// Also where nobody ends it.
+impl<S: Service<HandlerRequest>> Drop for Caller<S> {
+    fn drop(&mut self) {
+        let _ = self.end();
     }
 }

@@ -3,8 +3,10 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::{Pin, pin},
-    task::{Poll, ready},
+    mem,
+    pin::pin,
+    sync::Mutex,
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -36,33 +38,38 @@ pub(crate) struct Handling<D> {
 }
 
 impl<D: DedupStore> Handling<D> {
-    /// Polls the handler, and says whether it was ready at the first poll. Such a one pays for no
-    /// timer; the watch over a slower one is set up in the same poll that found it pending.
+    /// Polls a handler for the first time. One that is ready then pays for no timer.
+    pub(crate) fn begin<S: Handler>(
+        &self,
+        call: &mut Call<'_, S>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Ended<S::Body, S::Error>> {
+        // The claim may have been on its way when the end came.
+        match self.drain.is_ending() {
+            true => Poll::Ready(Ended::Stopped(Rejection::ShuttingDown)),
+            false => call.poll(cx),
+        }
+    }
+
+    /// Polls a handler that was pending just now, and sets up the watch over it in the same poll.
     pub(crate) async fn drive<S: Handler>(
         &self,
         delivery: &Delivery,
         asked: Instant,
-        mut caller: Pin<&mut Caller<'_, S>>,
-    ) -> (Ended<S::Body, S::Error>, bool) {
-        // The claim may have been on its way when the end came.
-        if self.drain.is_ending() {
-            return (Ended::Stopped(Rejection::ShuttingDown), true);
-        }
-        let mut watch = None;
+        call: &mut Call<'_, S>,
+    ) -> Ended<S::Body, S::Error> {
+        // A handler that takes all of its task's budget must leave the watch some.
+        let mut watch = pin!(unconstrained(self.watch(delivery, asked)));
+        let mut was_polled = true;
         poll_fn(|cx| {
-            if let Poll::Ready(answer) = caller.as_mut().poll(cx) {
-                let ended = match answer {
-                    Ok(answer) => Ended::Answered(answer),
-                    Err(Panicked) => Ended::Stopped(Rejection::Panicked),
-                };
-                return Poll::Ready((ended, watch.is_none()));
+            if !mem::take(&mut was_polled)
+                && let Poll::Ready(ended) = call.poll(cx)
+            {
+                return Poll::Ready(ended);
             }
-            // A handler that takes all of its task's budget must leave the watch some.
-            let watch =
-                watch.get_or_insert_with(|| Box::pin(unconstrained(self.watch(delivery, asked))));
             let why = ready!(watch.as_mut().poll(cx));
-            let _ = caller.as_mut().end();
-            Poll::Ready((Ended::Stopped(why), false))
+            let _ = call.caller.end();
+            Poll::Ready(Ended::Stopped(why))
         })
         .await
     }
@@ -94,12 +101,29 @@ impl<D: DedupStore> Handling<D> {
     }
 }
 
+/// A handler, and what it is called with.
+pub(crate) struct Call<'a, S: Handler> {
+    pub(crate) inner: &'a Mutex<S>,
+    pub(crate) caller: &'a mut Caller<S>,
+    pub(crate) request: &'a mut Option<HandlerRequest>,
+}
+
+impl<S: Handler> Call<'_, S> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Ended<S::Body, S::Error>> {
+        let called = self.caller.poll(self.inner, self.request, cx);
+        called.map(|called| match called {
+            Ok(answer) => Ended::Answered(answer),
+            Err(Panicked) => Ended::Stopped(Rejection::Panicked),
+        })
+    }
+}
+
 /// Whether the request comes from another layer that handles the same event right now, and would wait
 /// for that one for as long as that one waits for us. No sender can write into extensions.
 pub(crate) fn is_within_itself<V: Event>(
     slots: &Namespace,
     arrival: &Arrival<V>,
-    request: Option<&mut HandlerRequest>,
+    request: Option<&HandlerRequest>,
 ) -> bool {
     let outer = request.and_then(|it| it.extensions().get::<Delivery>());
     let is_within = outer.is_some_and(|it| *it.slot() == slots.slot(&arrival.event));

@@ -2,12 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    Line,
-    caller::{Callee, Handler, HandlerRequest, polled},
-    confirm::wants_confirmation,
-    log,
-};
+use super::{Mounted, caller::Handler, confirm::wants_confirmation, log};
 use crate::{
     delivery::{Arrival, Subject, Via},
     event::Stage,
@@ -60,23 +55,17 @@ fn settles(how: Disposition) -> bool {
     }
 }
 
-impl<D: DedupStore, P: Product> Line<D, P> {
+impl<S: Handler, D: DedupStore, P: Product> Mounted<S, D, P> {
     /// Asks on about what was refused because it could not be confirmed.
-    pub(super) fn keep_refused<S: Handler>(
-        self: &Arc<Self>,
-        arrival: &Arrival<P::Event>,
-        answer: Answer,
-        callee: &mut Callee<S>,
-    ) {
-        let Some(keeping) = &self.keeping else {
+    pub(super) fn keep_refused(self: &Arc<Self>, arrival: &Arrival<P::Event>, answer: Answer) {
+        let Some(keeping) = &self.line.keeping else {
             return;
         };
         match answer {
             Answer::Refused(Rejection::Unconfirmed | Rejection::TooManyWaiters)
                 if wants_confirmation(arrival) =>
             {
-                let hand_over = self.hand_over_later(callee.take());
-                keeping.keep(&arrival.event, arrival.subject(), hand_over);
+                keeping.keep(&arrival.event, arrival.subject(), self.hand_over_later());
             }
             _ => keeping.learn(&arrival.event, answer),
         }
@@ -84,55 +73,30 @@ impl<D: DedupStore, P: Product> Line<D, P> {
 
     /// Asks on about what is handed over without an outcome: what is unknown, or a record that says
     /// that the task is over and may yet fill in.
-    pub(super) fn keep_undecided<S: Handler>(
-        self: &Arc<Self>,
-        event: &P::Event,
-        subject: Subject<'_>,
-        callee: &Callee<S>,
-    ) {
+    pub(super) fn keep_undecided(self: &Arc<Self>, event: &P::Event, subject: Subject<'_>) {
         let is_undecided = match event.stage() {
             Stage::Unknown | Stage::Inconsistent { .. } => !event.is_final(),
             _ => false,
         };
-        let Some(keeping) = self.keeping.as_ref().filter(|_| is_undecided) else {
+        let Some(keeping) = self.line.keeping.as_ref().filter(|_| is_undecided) else {
             return;
         };
-        if subject.origin.via == Via::Poll {
-            return;
-        }
-        if let Some(callee) = callee.again(HandlerRequest::default()) {
-            keeping.keep(event, subject, self.hand_over_later(callee));
+        if subject.origin.via == Via::Callback {
+            keeping.keep(event, subject, self.hand_over_later());
         }
     }
 
     /// The way to the handler that the callback was for. What arrived is not kept: the record will
     /// be handed over.
-    fn hand_over_later<S: Handler>(
-        self: &Arc<Self>,
-        mut callee: Callee<S>,
-    ) -> Box<dyn HandOver<P::Event>> {
-        if let Some(request) = callee.request() {
-            *request = HandlerRequest::default();
-        }
-        let line = Arc::clone(self);
-        Box::new(ToItsHandler { line, callee })
+    pub(crate) fn hand_over_later(self: &Arc<Self>) -> Box<dyn HandOver<P::Event>> {
+        Box::new(ToItsHandler(Arc::clone(self)))
     }
 }
 
-struct ToItsHandler<S, D, P: Product> {
-    line: Arc<Line<D, P>>,
-    callee: Callee<S>,
-}
+struct ToItsHandler<S, D, P: Product>(Arc<Mounted<S, D, P>>);
 
 impl<S: Handler, D: DedupStore, P: Product> HandOver<P::Event> for ToItsHandler<S, D, P> {
     fn hand_over(&mut self, record: P::Event) -> Handing {
-        let callee = self.callee.again(polled(&record));
-        let line = Arc::clone(&self.line);
-        Box::pin(async move {
-            match callee {
-                Some(callee) => line.hand_over(record, callee).await,
-                None => Answer::Refused(Rejection::StoreUnavailable),
-            }
-        })
+        Box::pin(Arc::clone(&self.0).hand_over(record))
     }
 }

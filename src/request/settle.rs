@@ -1,6 +1,10 @@
 //! The step `commit | release`: what becomes of a claim whose handler has ended.
 
-use std::pin::pin;
+use std::{
+    future::Future,
+    pin::pin,
+    task::{Context, Poll},
+};
 
 use tokio::time::{Instant, sleep_until};
 
@@ -8,11 +12,7 @@ use super::log;
 use crate::{
     config::Times,
     delivery::Delivery,
-    process::{
-        drain::{Drain, Permit},
-        patient::PatientStore,
-        twins::Leader,
-    },
+    process::{drain::Drain, patient::PatientStore, twins::Leader},
     reply::Disposition,
     store::{DedupStore, Settled},
     util::{
@@ -36,14 +36,13 @@ impl<D: DedupStore> Settling<D> {
         &self,
         delivery: &Delivery,
         leader: Leader,
-        permit: Permit,
         success: bool,
         now: Option<Instant>,
     ) -> Disposition {
         if success {
-            return self.commit(delivery, leader, permit, now).await;
+            return self.commit(delivery, leader, now).await;
         }
-        self.release(delivery, leader, permit).await;
+        self.release(delivery, leader).await;
         Disposition::HandlerFailed
     }
 
@@ -52,7 +51,6 @@ impl<D: DedupStore> Settling<D> {
         &self,
         delivery: &Delivery,
         leader: Leader,
-        permit: Permit,
         now: Option<Instant>,
     ) -> Disposition {
         // A store that is away just now is asked in haste from the first try on.
@@ -64,10 +62,27 @@ impl<D: DedupStore> Settling<D> {
                 return Self::committed(delivery, leader, settled);
             }
         }
-        Box::pin(self.defer_commit(delivery, leader, permit)).await
+        Box::pin(self.defer_commit(delivery, leader)).await
     }
 
-    fn committed(delivery: &Delivery, leader: Leader, settled: Settled) -> Disposition {
+    /// The commit of a handler that was ready at its first poll, where the store answers in this poll
+    /// too. `None`: whatever became of it, [`settle`](Self::settle) begins anew.
+    pub(crate) fn commit_at_once(
+        &self,
+        delivery: &Delivery,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> Option<Settled> {
+        let commit = self
+            .store
+            .commit_once(delivery, || self.first_end(delivery));
+        match clock::at(Some(now), || pin!(commit).poll(cx)) {
+            Poll::Ready(settled) => settled,
+            Poll::Pending => None,
+        }
+    }
+
+    pub(crate) fn committed(delivery: &Delivery, leader: Leader, settled: Settled) -> Disposition {
         match settled {
             Settled::Applied => {
                 leader.done(*delivery.record());
@@ -81,14 +96,9 @@ impl<D: DedupStore> Settling<D> {
     }
 
     /// Leaves the commit to a task, and waits for it as long as the answer may.
-    async fn defer_commit(
-        &self,
-        delivery: &Delivery,
-        leader: Leader,
-        permit: Permit,
-    ) -> Disposition {
+    async fn defer_commit(&self, delivery: &Delivery, leader: Leader) -> Disposition {
         let (this, delivery) = (self.clone(), delivery.clone());
-        let deadline = delivery.deadline();
+        let (permit, deadline) = (self.drain.permit(), delivery.deadline());
         let deferred = tokio::spawn(log::within_this(async move {
             let _permit = permit;
             this.commit_later(&delivery, leader).await
@@ -159,17 +169,17 @@ impl<D: DedupStore> Settling<D> {
 
     /// Gives the claim back, so that the next try runs at once. A release that fails costs the
     /// lease, so it is not worth more than the answer's deadline.
-    async fn release(&self, delivery: &Delivery, leader: Leader, permit: Permit) {
+    async fn release(&self, delivery: &Delivery, leader: Leader) {
         let end = || self.first_end(delivery);
         if self.store.release_once(delivery, end).await.is_none() {
-            Box::pin(self.defer_release(delivery, leader, permit)).await;
+            Box::pin(self.defer_release(delivery, leader)).await;
         }
     }
 
     /// Leaves the release to a task, which repeats it while there is a lease to give back.
-    async fn defer_release(&self, delivery: &Delivery, leader: Leader, permit: Permit) {
+    async fn defer_release(&self, delivery: &Delivery, leader: Leader) {
         let (this, delivery) = (self.clone(), delivery.clone());
-        let deadline = delivery.deadline();
+        let (permit, deadline) = (self.drain.permit(), delivery.deadline());
         let deferred = tokio::spawn(log::within_this(async move {
             let _held = (permit, leader);
             while let Some(end) = delivery

@@ -43,7 +43,7 @@ mod tests {
             .unwrap()
     }
 
-    /// Twins come and go, and the memory store claims and commits.
+    /// Twins come and go, the memory store claims and commits, and a handler is cloned.
     #[test]
     fn a_request_that_waits_for_nothing_takes_a_lock_for_each_thing_that_it_does() {
         let key = SigningKey::new("test-webhook-hmac-key").unwrap();
@@ -57,7 +57,7 @@ mod tests {
             LOCKED.get() - before
         };
         let said = r#"{"code":200,"data":{"taskId":"t","voiceId":"v","status":"success"}}"#;
-        assert_eq!(locks(request(&key, "t", said)), 4, "accepted");
+        assert_eq!(locks(request(&key, "t", said)), 5, "accepted");
         assert_eq!(locks(request(&key, "t", said)), 3, "duplicate");
         assert_eq!(locks(request(&key, "another", said)), 0, "wrong signature");
         assert_eq!(locks(Request::post("/").body(Full::default()).unwrap()), 0);

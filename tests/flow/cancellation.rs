@@ -8,7 +8,10 @@ use std::{
     net::SocketAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     task::Poll,
     time::Duration,
 };
@@ -28,7 +31,7 @@ use hyper_util::{
     service::TowerToHyperService,
 };
 use socket2::SockRef;
-use suno_callback::{Disposition, Drain, SunoCallbackLayer};
+use suno_callback::{DedupStore, Disposition, Drain, MemoryStore, SunoCallbackLayer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -42,14 +45,38 @@ use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt};
 /// How many tries the provider makes after the first.
 const RETRIES: usize = 3;
 
-struct Setup {
-    store: Faulty,
-    receiver: Receiver<Faulty>,
+/// Over a store that may answer late, or over one that always answers at once: that one is asked in
+/// the request's own poll.
+struct Setup<D> {
+    faulty: Option<Faulty>,
+    receiver: Receiver<D>,
     drain: Drain,
     seen: Seen,
 }
 
-impl Setup {
+trait Played: DedupStore {
+    fn play(delay: Option<Fault>) -> (Self, Option<Faulty>)
+    where
+        Self: Sized;
+}
+
+impl Played for Faulty {
+    fn play(delay: Option<Fault>) -> (Self, Option<Faulty>) {
+        let store = Faulty::default();
+        for op in OPS {
+            store.always(op, delay.unwrap_or_default());
+        }
+        (store.clone(), Some(store))
+    }
+}
+
+impl Played for MemoryStore {
+    fn play(_: Option<Fault>) -> (Self, Option<Faulty>) {
+        (Self::default(), None)
+    }
+}
+
+impl<D: Played> Setup<D> {
     /// A handler that pends some times, and a store that answers late.
     fn new(store_delay: Option<Fault>, work: &'static [u64]) -> Self {
         let seen = Seen::default();
@@ -64,15 +91,12 @@ impl Setup {
     }
 
     fn over(store_delay: Option<Fault>, handler: Handler, seen: Seen) -> Self {
-        let store = Faulty::default();
-        for op in OPS {
-            store.always(op, store_delay.unwrap_or_default());
-        }
-        let layer = SunoCallbackLayer::new(key(), store.clone());
+        let (store, faulty) = D::play(store_delay);
+        let layer = SunoCallbackLayer::new(key(), store);
         let drain = layer.drain();
         let receiver = layer.layer(handler);
         Self {
-            store,
+            faulty,
             receiver,
             drain,
             seen,
@@ -84,12 +108,15 @@ impl Setup {
         until("nothing is active", || self.drain.active() == 0).await;
         let metrics = Handle::current().metrics();
         until("no task is left", || metrics.num_alive_tasks() == 0).await;
-        self.store.heal();
+        if let Some(store) = &self.faulty {
+            store.heal();
+        }
+        let claims = || self.faulty.as_ref().map(|store| store.count(Op::Claim));
         for callback in handled {
-            let (start, claims) = (Instant::now(), self.store.count(Op::Claim));
+            let (start, before) = (Instant::now(), claims());
             let reply = send(&self.receiver, callback).await;
             assert_eq!(said(&reply), Some(Disposition::Duplicate));
-            assert_eq!(self.store.count(Op::Claim), claims + 1, "a twin is left");
+            assert_eq!(claims(), before.map(|it| it + 1), "a twin is left");
             assert!(start.elapsed() < ms(500));
         }
     }
@@ -141,32 +168,41 @@ async fn f09_a_drop_at_any_poll_leaves_the_event_done_and_handled_once() {
         Some(Fault::Late(ms(900))),
     ];
     for delay in delays {
-        let it = Setup::new(delay, &[1, 20, 600, 1]);
-        let mut handled = Vec::new();
-        for polls in 0.. {
-            let callback = match polls % 2 {
-                0 => Callback::success(&format!("task-{polls}"), "voice"),
-                _ => Callback::failure(&format!("task-{polls}")),
-            };
-            let call = it.receiver.clone().call(in_pieces(&callback));
-            let is_uncut = polled(polls, call).await.is_some();
-            if !is_uncut {
-                let reply = send(&it.receiver, &callback).await;
-                assert_eq!(reply.status(), StatusCode::OK, "{delay:?} {polls}");
-            }
-            assert_eq!(it.seen.runs_of(&callback.task_id), 1, "{delay:?} {polls}");
-            handled.push(callback);
-            if is_uncut {
-                assert!(polls >= 6, "{polls} polls are no path");
-                break;
-            }
-        }
-        it.assert_clean(&handled).await;
+        drop_at_any_poll(Setup::<Faulty>::new(delay, &[1, 20, 600, 1])).await;
     }
+    drop_at_any_poll(Setup::<MemoryStore>::new(None, &[1, 20, 600, 1])).await;
+}
+
+async fn drop_at_any_poll<D: Played>(it: Setup<D>) {
+    let mut handled = Vec::new();
+    for polls in 0.. {
+        let callback = match polls % 2 {
+            0 => Callback::success(&format!("task-{polls}"), "voice"),
+            _ => Callback::failure(&format!("task-{polls}")),
+        };
+        let call = it.receiver.clone().call(in_pieces(&callback));
+        let is_uncut = polled(polls, call).await.is_some();
+        if !is_uncut {
+            let reply = send(&it.receiver, &callback).await;
+            assert_eq!(reply.status(), StatusCode::OK, "{polls}");
+        }
+        assert_eq!(it.seen.runs_of(&callback.task_id), 1, "{polls}");
+        handled.push(callback);
+        if is_uncut {
+            assert!(polls >= 6, "{polls} polls are no path");
+            break;
+        }
+    }
+    it.assert_clean(&handled).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn f09_a_drop_at_any_poll_of_a_failing_handler_frees_the_event() {
+    drop_of_a_failing_handler::<Faulty>().await;
+    drop_of_a_failing_handler::<MemoryStore>().await;
+}
+
+async fn drop_of_a_failing_handler<D: Played>() {
     for polls in 1..40 {
         let seen = Seen::default();
         let handler = handling(seen.clone(), |delivery| async move {
@@ -176,7 +212,7 @@ async fn f09_a_drop_at_any_poll_of_a_failing_handler_frees_the_event() {
                 _ => StatusCode::OK,
             }
         });
-        let it = Setup::over(Some(Fault::Slow(ms(5))), handler, seen);
+        let it = Setup::<D>::over(Some(Fault::Slow(ms(5))), handler, seen);
         let callback = Callback::success("task", "voice");
         let call = it.receiver.clone().call(in_pieces(&callback));
         let first = polled(polls, call).await;
@@ -190,8 +226,38 @@ async fn f09_a_drop_at_any_poll_of_a_failing_handler_frees_the_event() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_handler_is_polled_once_for_each_poll_of_its_response() {
+    polled_as_often::<Faulty>().await;
+    polled_as_often::<MemoryStore>().await;
+}
+
+async fn polled_as_often<D: Played>() {
+    let polls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&polls);
+    let handler = tower::service_fn(move |_: Request<Full<Bytes>>| {
+        let counted = Arc::clone(&counted);
+        poll_fn(move |_| match counted.fetch_add(1, SeqCst) {
+            3 => Poll::Ready(Ok::<_, Infallible>(answer(StatusCode::OK))),
+            _ => Poll::Pending,
+        })
+    });
+    let layer = SunoCallbackLayer::new(key(), D::play(None).0);
+    let request = Callback::success("task", "voice").request();
+    let mut call = pin!(layer.layer(handler).call(request));
+    for poll in 1..=4 {
+        let is_ready = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_ready())).await;
+        assert_eq!((polls.load(SeqCst), is_ready), (poll, poll == 4));
+    }
+}
+
 /// The ways in which a future is dropped without a socket.
-async fn cut(way: u8, rng: &mut fastrand::Rng, it: &Setup, callback: &Callback) -> Option<Reply> {
+async fn cut<D: Played>(
+    way: u8,
+    rng: &mut fastrand::Rng,
+    it: &Setup<D>,
+    callback: &Callback,
+) -> Option<Reply> {
     let mut receiver = it.receiver.clone();
     let after = ms(rng.u64(0..60) * rng.u64(0..60));
     match way {
@@ -246,53 +312,65 @@ async fn f09_random_cancellations_leave_every_event_done_and_handled_once() {
             _ => &[0, 1, 100, 600],
         };
         let in_time = work.iter().sum::<u64>() * 4 <= 3000;
-        let it = Arc::new(Setup::new(delay, work));
-        let mut events = JoinSet::new();
-        for n in 0..100 {
-            let (it, mut rng) = (Arc::clone(&it), rng.fork());
-            events.spawn(async move {
-                let callback = match rng.bool() {
-                    true => Callback::success(&format!("task-{n}"), "voice"),
-                    false => Callback::failure(&format!("task-{n}")),
-                };
-                let mut cuts = 0;
-                for _ in 0..RETRIES {
-                    let way = rng.u8(0..6);
-                    match cut(way, &mut rng, &it, &callback).await {
-                        None => cuts += 1,
-                        Some(reply) => assert!(reply.status() == StatusCode::OK || !in_time),
-                    }
-                    sleep(ms([0, 1000, 15_000][rng.usize(0..3)])).await;
-                }
-                // The last try is left alone.
-                let reply = send(&it.receiver, &callback).await;
-                assert!(reply.status() == StatusCode::OK || !in_time);
-                (callback, cuts)
-            });
-        }
-        let events = events.join_all().await;
-        let idle = || it.drain.active() == 0;
-        timeout(ms(120_000), async {
-            while !idle() {
-                sleep(ms(100)).await;
+        cuts += match delay {
+            None if rng.bool() => {
+                play(Setup::<MemoryStore>::new(None, work), &mut rng, in_time).await
             }
-        })
-        .await
-        .unwrap();
-        let mut handled = Vec::new();
-        for (callback, count) in events {
-            assert_eq!(it.seen.runs_of(&callback.task_id), 1);
-            handled.push(callback);
-            cuts += count;
-        }
-        it.assert_clean(&handled).await;
+            delay => play(Setup::<Faulty>::new(delay, work), &mut rng, in_time).await,
+        };
     }
     println!("{cuts} cancellations");
 }
 
+/// A hundred events, each cut short three times; how often one was.
+async fn play<D: Played>(it: Setup<D>, rng: &mut fastrand::Rng, in_time: bool) -> u64 {
+    let it = Arc::new(it);
+    let mut cuts = 0;
+    let mut events = JoinSet::new();
+    for n in 0..100 {
+        let (it, mut rng) = (Arc::clone(&it), rng.fork());
+        events.spawn(async move {
+            let callback = match rng.bool() {
+                true => Callback::success(&format!("task-{n}"), "voice"),
+                false => Callback::failure(&format!("task-{n}")),
+            };
+            let mut cuts = 0;
+            for _ in 0..RETRIES {
+                let way = rng.u8(0..6);
+                match cut(way, &mut rng, &it, &callback).await {
+                    None => cuts += 1,
+                    Some(reply) => assert!(reply.status() == StatusCode::OK || !in_time),
+                }
+                sleep(ms([0, 1000, 15_000][rng.usize(0..3)])).await;
+            }
+            // The last try is left alone.
+            let reply = send(&it.receiver, &callback).await;
+            assert!(reply.status() == StatusCode::OK || !in_time);
+            (callback, cuts)
+        });
+    }
+    let events = events.join_all().await;
+    let idle = || it.drain.active() == 0;
+    timeout(ms(120_000), async {
+        while !idle() {
+            sleep(ms(100)).await;
+        }
+    })
+    .await
+    .unwrap();
+    let mut handled = Vec::new();
+    for (callback, count) in events {
+        assert_eq!(it.seen.runs_of(&callback.task_id), 1);
+        handled.push(callback);
+        cuts += count;
+    }
+    it.assert_clean(&handled).await;
+    cuts
+}
+
 #[tokio::test(start_paused = true)]
 async fn f10_a_drop_after_any_prefix_of_the_body_claims_nothing() {
-    let it = Setup::new(None, &[]);
+    let it = Setup::<Faulty>::new(None, &[]);
     let callback = Callback::success("task", "voice");
     for len in 0..=callback.body.len() {
         let (mut sender, body) = Channel::<Bytes>::new(1);
@@ -309,7 +387,7 @@ async fn f10_a_drop_after_any_prefix_of_the_body_claims_nothing() {
         assert_eq!(it.drain.active(), 0);
     }
     assert_eq!(it.seen.len(), 0);
-    assert!(it.store.calls().is_empty());
+    assert!(it.faulty.is_some_and(|store| store.calls().is_empty()));
 }
 
 // Over sockets.
@@ -458,7 +536,7 @@ async fn send_http2(addr: SocketAddr, callback: &Callback, leave: impl Future<Ou
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f09_whoever_hangs_up_over_a_real_socket_the_event_ends_done_and_handled_once() {
     let mut rng = fastrand::Rng::with_seed(seed());
-    let it = Setup::new(None, &[0, 1, 1]);
+    let it = Setup::<Faulty>::new(None, &[0, 1, 1]);
     let impatient = ServiceBuilder::new()
         .timeout(ms(4))
         .service(it.receiver.clone());
@@ -532,7 +610,7 @@ async fn f09_each_way_to_leave_while_the_handler_runs_lets_it_end() {
                 StatusCode::OK
             }
         });
-        let it = Setup::over(None, handler, seen);
+        let it = Setup::<Faulty>::over(None, handler, seen);
         let leave = Arc::new(Notify::new());
         let impatient = impatient(it.receiver.clone(), Arc::clone(&leave));
         let impatient = Arc::new(Server::over(impatient).await);
@@ -562,7 +640,7 @@ async fn f09_each_way_to_leave_while_the_handler_runs_lets_it_end() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn f10_a_connection_that_ends_after_any_prefix_of_the_request_claims_nothing() {
-    let it = Setup::new(None, &[]);
+    let it = Setup::<Faulty>::new(None, &[]);
     let server = Server::over(it.receiver.clone()).await;
     let wire = Callback::success("task", "voice").wire();
     for len in 0..wire.len() {
@@ -581,7 +659,7 @@ async fn f10_a_connection_that_ends_after_any_prefix_of_the_request_claims_nothi
     })
     .await;
     assert_eq!(it.seen.len(), 0);
-    assert!(it.store.calls().is_empty());
+    assert!(it.faulty.is_some_and(|store| store.calls().is_empty()));
 }
 
 // What the detached part needs.
@@ -597,7 +675,7 @@ async fn an_answer_whose_reader_has_gone_is_dropped_and_nothing_else() {
             Ok::<_, Infallible>(answer(StatusCode::OK))
         }
     });
-    let it = Setup::over(None, Handler::new(handler), seen);
+    let it = Setup::<Faulty>::over(None, Handler::new(handler), seen);
     let callback = Callback::success("task", "voice");
     let call = it.receiver.clone().call(callback.request());
     assert!(polled(1, call).await.is_none());

@@ -160,7 +160,7 @@ fn the_readme_has_the_limits() {
     ));
     let tasks = grouped(pace.tasks);
     readme.says(format!("the list of {tasks} ([`Pace`]"));
-    readme.says(format!("asks on about | {tasks} of 800 bytes |"));
+    readme.says(format!("asks on about | {tasks} of 500 bytes |"));
     readme.says(format!("[`Reconciler`]'s list | {tasks} of 600 bytes |"));
     assert_eq!(MemoryStore::DEFAULT_CAPACITY, 1_000_000);
     readme.says("| `MemoryStore` | a million entries of");

@@ -172,8 +172,20 @@ impl Drain {
 
     /// Counts somebody in whom a drain waits for.
     pub(crate) fn permit(&self) -> Permit {
-        self.0.active.fetch_add(1, SeqCst);
+        self.count_in();
         Permit(self.clone())
+    }
+
+    pub(crate) fn count_in(&self) {
+        self.0.active.fetch_add(1, SeqCst);
+    }
+
+    /// For each that was counted in.
+    pub(crate) fn count_out(&self) {
+        // Only a closed drain is waited for, and it was closed before anybody looked at the count.
+        if self.0.active.fetch_sub(1, SeqCst) == 1 && self.is_closed() {
+            self.0.changed.notify_waiters();
+        }
     }
 
     /// Completes when what runs has to end.
@@ -225,9 +237,6 @@ pub(crate) struct Permit(Drain);
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        // Only a closed drain is waited for, and it was closed before anybody looked at the count.
-        if self.0.0.active.fetch_sub(1, SeqCst) == 1 && self.0.is_closed() {
-            self.0.0.changed.notify_waiters();
-        }
+        self.0.count_out();
     }
 }

@@ -84,7 +84,7 @@ impl Evidence<'_> {
         if self.some_status_fails {
             return OutcomeKind::Inconsistent(Inconsistency::StatusDenies);
         }
-        match self.voice_id.trim() {
+        match self.voice_id.trim_start() {
             "" if self.kind == CallbackKind::Validate && !self.phrase.trim().is_empty() => {
                 self.phrase()
             }

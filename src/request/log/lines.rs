@@ -8,6 +8,7 @@ use tracing::{
     field::{DisplayValue, display},
     info,
     level_filters::LevelFilter,
+    span::Entered,
     warn,
 };
 
@@ -55,6 +56,11 @@ pub(crate) fn span(delivery: &Delivery) -> Span {
         stage = subject.stage.as_str(),
         attempt = delivery.attempt(),
     )
+}
+
+/// What is done here and now is done in `span`.
+pub(crate) fn enter(span: &Span) -> Entered<'_> {
+    span.enter()
 }
 
 /// Polls and drops `work` in `span`, wherever it goes.

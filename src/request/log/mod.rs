@@ -10,7 +10,7 @@ mod lines;
 #[path = "silent.rs"]
 mod lines;
 
-pub(crate) use self::lines::{mounted_twice, record_unreadable, span, within, within_this};
+pub(crate) use self::lines::{enter, mounted_twice, record_unreadable, span, within, within_this};
 
 use std::time::Duration;
 

@@ -151,11 +151,12 @@ impl Shard {
 
     pub(super) fn outlook(&self) -> Outlook {
         let (done, released) = (self.done.first(), self.first_of(&self.released));
-        let open = [released, self.first_of(&self.held)];
-        let open = open.map(|changed| changed.map(|changed| changed.plus(KEEP_FENCE)));
-        let ends = [done.map(Due::at)].into_iter().chain(open);
+        let open = match (released, self.first_of(&self.held)) {
+            (Some(released), Some(held)) => released.min(held),
+            (released, held) => released.or(held).unwrap_or(Tick::NEVER),
+        };
         Outlook {
-            expires: ends.flatten().min().unwrap_or(Tick::NEVER),
+            expires: open.plus(KEEP_FENCE).min(done.map_or(Tick::NEVER, Due::at)),
             done,
             released,
         }

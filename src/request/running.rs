@@ -1,0 +1,163 @@
+//! An event whose claim is held, from the call of its handler to the reply.
+
+use std::{
+    future::{Future, poll_fn},
+    task::{Context, Poll},
+};
+
+use tokio::time::Instant;
+
+use super::{
+    Handled, Line,
+    caller::{Caller, Handler, HandlerRequest},
+    handle::{Call, Ended},
+    log,
+    mounted::Inside,
+    settle::Settling,
+    stages::{self, Begun, Granted},
+};
+use crate::{
+    delivery::Delivery, process::twins::Leader, product::Product, reply::Disposition,
+    store::DedupStore,
+};
+
+/// What is needed until the reply. It must come to its end, whether or not anybody waits for it.
+pub(super) struct Running<S: Handler, D, P: Product> {
+    pub(super) inside: Inside<S, D, P>,
+    pub(super) caller: Caller<S>,
+    pub(super) delivery: Delivery,
+    pub(super) leader: Leader,
+    /// When the claim was asked for.
+    pub(super) asked: Instant,
+    /// The event, where it matters what becomes of it.
+    pub(super) kept: Option<P::Event>,
+}
+
+/// How far a run has come before it had to wait.
+enum Step<B, E> {
+    /// The handler was not polled yet.
+    Claimed,
+    /// It is pending.
+    Called,
+    /// It was ready at its first poll.
+    Ended(Ended<B, E>),
+}
+
+impl<S: Handler, D: DedupStore, P: Product> Running<S, D, P> {
+    /// inner service -> commit | release -> reply, as far as nothing has to wait. What is left then
+    /// goes into a box.
+    pub(super) fn at_once(
+        mut self,
+        request: &mut Option<HandlerRequest>,
+        cx: &mut Context<'_>,
+    ) -> Begun<Handled<S::Body, S::Error>> {
+        let span = log::span(&self.delivery);
+        let entered = log::enter(&span);
+        let step = match self.begin(request, cx) {
+            Poll::Pending => Step::Called,
+            Poll::Ready(ended) => {
+                let settling = &self.inside.line.settling;
+                let commit = || settling.commit_at_once(&self.delivery, self.asked, cx);
+                if let Some(settled) = ended.is_success().then(commit).flatten() {
+                    let how = Settling::<D>::committed(&self.delivery, self.leader, settled);
+                    let line = &self.inside.line;
+                    return Begun::Over(line.reply(
+                        &self.delivery,
+                        self.asked,
+                        self.kept,
+                        ended,
+                        how,
+                    ));
+                }
+                Step::Ended(ended)
+            }
+        };
+        drop(entered);
+        let delivery = self.delivery.clone();
+        let rest = log::within(span, self.finish(request.take(), step));
+        Begun::Granted(Granted::new(rest, delivery))
+    }
+
+    /// The same from any step on, for as long as it takes.
+    async fn finish(
+        mut self,
+        mut request: Option<HandlerRequest>,
+        step: Step<S::Body, S::Error>,
+    ) -> Handled<S::Body, S::Error> {
+        let first = match step {
+            Step::Claimed => poll_fn(|cx| Poll::Ready(self.begin(&mut request, cx))).await,
+            Step::Called => Poll::Pending,
+            Step::Ended(ended) => Poll::Ready(ended),
+        };
+        let line = &self.inside.line;
+        let (delivery, asked) = (&self.delivery, self.asked);
+        let (ended, now) = match first {
+            Poll::Ready(ended) => (ended, Some(asked)),
+            Poll::Pending => {
+                let mut call = Call {
+                    inner: &self.inside.inner,
+                    caller: &mut self.caller,
+                    request: &mut request,
+                };
+                (line.handling.drive(delivery, asked, &mut call).await, None)
+            }
+        };
+        let (settling, is_success) = (&line.settling, ended.is_success());
+        let settled = settling.settle(delivery, self.leader, is_success, now);
+        let how = settled.await;
+        line.reply(delivery, asked, self.kept, ended, how)
+    }
+
+    /// The first poll of the handler. Once it has ended, nothing of it is left.
+    fn begin(
+        &mut self,
+        request: &mut Option<HandlerRequest>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Ended<S::Body, S::Error>> {
+        let mut call = Call {
+            inner: &self.inside.inner,
+            caller: &mut self.caller,
+            request,
+        };
+        self.inside.line.handling.begin(&mut call, cx)
+    }
+}
+
+/// What was claimed where the claim had to wait, and the request that it is for.
+pub(super) struct Ours<S: Handler, D, P: Product> {
+    pub(super) running: Running<S, D, P>,
+    pub(super) request: Option<HandlerRequest>,
+}
+
+impl<S: Handler, D: DedupStore, P: Product> Ours<S, D, P> {
+    /// inner service -> commit | release -> reply
+    pub(super) fn handle(self) -> impl Future<Output = Handled<S::Body, S::Error>> {
+        let span = log::span(&self.running.delivery);
+        log::within(span, self.running.finish(self.request, Step::Claimed))
+    }
+}
+
+impl<S: Handler, D, P: Product> stages::Claim for Ours<S, D, P> {
+    fn delivery(&self) -> &Delivery {
+        &self.running.delivery
+    }
+}
+
+impl<D, P: Product> Line<D, P> {
+    fn reply<B, E>(
+        &self,
+        delivery: &Delivery,
+        asked: Instant,
+        kept: Option<P::Event>,
+        ended: Ended<B, E>,
+        how: Disposition,
+    ) -> Handled<B, E> {
+        log::handled(delivery.subject(), how, ended.stopped(), asked);
+        let answer = ended.answer(how);
+        if let (Some(keeping), Some(event)) = (&self.keeping, kept) {
+            keeping.learn(&event, answer);
+        }
+        let reply = ended.reply(how);
+        Handled { answer, reply }
+    }
+}

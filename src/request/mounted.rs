@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     delivery::{Arrival, Delivery},
+    process::drain::Permit,
     product::Product,
     reply::{Answer, Rejection},
     store::DedupStore,
@@ -96,12 +97,24 @@ impl<S: Handler, D: DedupStore, P: Product> Mounted<S, D, P> {
 }
 
 /// A request that is inside: a drain waits for it.
-pub(super) struct Inside<S, D, P: Product>(Arc<Mounted<S, D, P>>);
+pub(super) struct Inside<S, D, P: Product> {
+    mounted: Arc<Mounted<S, D, P>>,
+    is_counted: bool,
+}
 
 impl<S, D, P: Product> Inside<S, D, P> {
     fn enter(mounted: Arc<Mounted<S, D, P>>) -> Self {
         mounted.line.drain.count_in();
-        Self(mounted)
+        Self {
+            mounted,
+            is_counted: true,
+        }
+    }
+
+    /// For whoever sees to the rest: the drain waits for that one from now on.
+    pub(super) fn hand_on(&mut self) -> Permit {
+        self.is_counted = false;
+        self.line.drain.permit()
     }
 }
 
@@ -109,13 +122,15 @@ impl<S, D, P: Product> Deref for Inside<S, D, P> {
     type Target = Arc<Mounted<S, D, P>>;
 
     fn deref(&self) -> &Self::Target {
-        &self.0
+        &self.mounted
     }
 }
 
 impl<S, D, P: Product> Drop for Inside<S, D, P> {
     fn drop(&mut self) {
-        self.line.drain.count_out();
+        if self.is_counted {
+            self.line.drain.count_out();
+        }
     }
 }
 

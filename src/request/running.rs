@@ -102,8 +102,11 @@ impl<S: Handler, D: DedupStore, P: Product> Running<S, D, P> {
                 (line.handling.drive(delivery, asked, &mut call).await, None)
             }
         };
-        let (settling, is_success) = (&line.settling, ended.is_success());
-        let settled = settling.settle(delivery, self.leader, is_success, now);
+        let (permit, is_success) = (self.inside.hand_on(), ended.is_success());
+        let line = &self.inside.line;
+        let settled = line
+            .settling
+            .settle(delivery, self.leader, permit, is_success, now);
         let how = settled.await;
         line.reply(delivery, asked, self.kept, ended, how)
     }

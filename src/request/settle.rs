@@ -12,7 +12,11 @@ use super::log;
 use crate::{
     config::Times,
     delivery::Delivery,
-    process::{drain::Drain, patient::PatientStore, twins::Leader},
+    process::{
+        drain::{Drain, Permit},
+        patient::PatientStore,
+        twins::Leader,
+    },
     reply::Disposition,
     store::{DedupStore, Settled},
     util::{
@@ -36,13 +40,14 @@ impl<D: DedupStore> Settling<D> {
         &self,
         delivery: &Delivery,
         leader: Leader,
+        permit: Permit,
         success: bool,
         now: Option<Instant>,
     ) -> Disposition {
         if success {
-            return self.commit(delivery, leader, now).await;
+            return self.commit(delivery, leader, permit, now).await;
         }
-        self.release(delivery, leader).await;
+        self.release(delivery, leader, permit).await;
         Disposition::HandlerFailed
     }
 
@@ -51,6 +56,7 @@ impl<D: DedupStore> Settling<D> {
         &self,
         delivery: &Delivery,
         leader: Leader,
+        permit: Permit,
         now: Option<Instant>,
     ) -> Disposition {
         // A store that is away just now is asked in haste from the first try on.
@@ -62,7 +68,7 @@ impl<D: DedupStore> Settling<D> {
                 return Self::committed(delivery, leader, settled);
             }
         }
-        Box::pin(self.defer_commit(delivery, leader)).await
+        Box::pin(self.defer_commit(delivery, leader, permit)).await
     }
 
     /// The commit of a handler that was ready at its first poll, where the store answers in this poll
@@ -96,9 +102,14 @@ impl<D: DedupStore> Settling<D> {
     }
 
     /// Leaves the commit to a task, and waits for it as long as the answer may.
-    async fn defer_commit(&self, delivery: &Delivery, leader: Leader) -> Disposition {
+    async fn defer_commit(
+        &self,
+        delivery: &Delivery,
+        leader: Leader,
+        permit: Permit,
+    ) -> Disposition {
         let (this, delivery) = (self.clone(), delivery.clone());
-        let (permit, deadline) = (self.drain.permit(), delivery.deadline());
+        let deadline = delivery.deadline();
         let deferred = tokio::spawn(log::within_this(async move {
             let _permit = permit;
             this.commit_later(&delivery, leader).await
@@ -169,17 +180,17 @@ impl<D: DedupStore> Settling<D> {
 
     /// Gives the claim back, so that the next try runs at once. A release that fails costs the
     /// lease, so it is not worth more than the answer's deadline.
-    async fn release(&self, delivery: &Delivery, leader: Leader) {
+    async fn release(&self, delivery: &Delivery, leader: Leader, permit: Permit) {
         let end = || self.first_end(delivery);
         if self.store.release_once(delivery, end).await.is_none() {
-            Box::pin(self.defer_release(delivery, leader)).await;
+            Box::pin(self.defer_release(delivery, leader, permit)).await;
         }
     }
 
     /// Leaves the release to a task, which repeats it while there is a lease to give back.
-    async fn defer_release(&self, delivery: &Delivery, leader: Leader) {
+    async fn defer_release(&self, delivery: &Delivery, leader: Leader, permit: Permit) {
         let (this, delivery) = (self.clone(), delivery.clone());
-        let (permit, deadline) = (self.drain.permit(), delivery.deadline());
+        let deadline = delivery.deadline();
         let deferred = tokio::spawn(log::within_this(async move {
             let _held = (permit, leader);
             while let Some(end) = delivery

@@ -171,11 +171,6 @@ impl Drain {
     }
 
     /// Counts somebody in whom a drain waits for.
-    pub(crate) fn permit(&self) -> Permit {
-        self.count_in();
-        Permit(self.clone())
-    }
-
     pub(crate) fn count_in(&self) {
         self.0.active.fetch_add(1, SeqCst);
     }
@@ -186,6 +181,11 @@ impl Drain {
         if self.0.active.fetch_sub(1, SeqCst) == 1 && self.is_closed() {
             self.0.changed.notify_waiters();
         }
+    }
+
+    /// What counts out somebody who was counted in.
+    pub(crate) fn permit(&self) -> Permit {
+        Permit(self.clone())
     }
 
     /// Completes when what runs has to end.

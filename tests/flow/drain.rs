@@ -294,7 +294,11 @@ async fn finish_waits_for_deferred_commits() {
     it.store.always(Op::Commit, Fault::Fail);
     let reply = it.spawn(&task(0));
     sleep(secs(5)).await;
-    assert_eq!(it.drain.active(), 1, "who waits for the commit is no second one");
+    assert_eq!(
+        it.drain.active(),
+        1,
+        "who waits for the commit is no second one"
+    );
     let (store, drain) = (it.store.clone(), it.drain.clone());
     let finish = tokio::spawn(async move { drain.finish(secs(60)).await });
     sleep(secs(20)).await;

@@ -17,8 +17,11 @@ use super::{
     stages::{self, Begun, Granted},
 };
 use crate::{
-    delivery::Delivery, process::twins::Leader, product::Product, reply::Disposition,
-    store::DedupStore,
+    delivery::Delivery,
+    process::twins::Leader,
+    product::Product,
+    reply::Disposition,
+    store::{DedupStore, Settled},
 };
 
 /// What is needed until the reply. It must come to its end, whether or not anybody waits for it.
@@ -52,27 +55,16 @@ impl<S: Handler, D: DedupStore, P: Product> Running<S, D, P> {
         cx: &mut Context<'_>,
     ) -> Begun<Handled<S::Body, S::Error>> {
         let span = log::span(&self.delivery);
-        let entered = log::enter(&span);
-        let step = match self.begin(request, cx) {
-            Poll::Pending => Step::Called,
-            Poll::Ready(ended) => {
-                let settling = &self.inside.line.settling;
-                let commit = || settling.commit_at_once(&self.delivery, self.asked, cx);
-                if let Some(settled) = ended.is_success().then(commit).flatten() {
-                    let how = Settling::<D>::committed(&self.delivery, self.leader, settled);
-                    let line = &self.inside.line;
-                    return Begun::Over(line.reply(
-                        &self.delivery,
-                        self.asked,
-                        self.kept,
-                        ended,
-                        how,
-                    ));
-                }
-                Step::Ended(ended)
+        let step = {
+            let _entered = log::enter(&span);
+            match self.begin(request, cx) {
+                Poll::Pending => Step::Called,
+                Poll::Ready(ended) => match self.commit_at_once(&ended, cx) {
+                    Some(settled) => return Begun::Over(self.settled(ended, settled)),
+                    None => Step::Ended(ended),
+                },
             }
         };
-        drop(entered);
         let delivery = self.delivery.clone();
         let rest = log::within(span, self.finish(request.take(), step));
         Begun::Granted(Granted::new(rest, delivery))
@@ -123,6 +115,29 @@ impl<S: Handler, D: DedupStore, P: Product> Running<S, D, P> {
             request,
         };
         self.inside.line.handling.begin(&mut call, cx)
+    }
+
+    /// The commit of a success, where the store takes it at once.
+    fn commit_at_once(
+        &self,
+        ended: &Ended<S::Body, S::Error>,
+        cx: &mut Context<'_>,
+    ) -> Option<Settled> {
+        let settling = &self.inside.line.settling;
+        match ended.is_success() {
+            true => settling.commit_at_once(&self.delivery, self.asked, cx),
+            false => None,
+        }
+    }
+
+    fn settled(
+        self,
+        ended: Ended<S::Body, S::Error>,
+        settled: Settled,
+    ) -> Handled<S::Body, S::Error> {
+        let (line, delivery) = (&self.inside.line, &self.delivery);
+        let how = Settling::<D>::committed(delivery, self.leader, settled);
+        line.reply(delivery, self.asked, self.kept, ended, how)
     }
 }
 

@@ -60,13 +60,13 @@ impl World {
         if drain.is_closed() {
             return;
         }
-        let permit = drain.permit();
+        drain.count_in();
         if !drain.is_ending() {
             self.started.fetch_add(1, SeqCst);
             self.running.fetch_add(1, SeqCst);
             thread::yield_now();
             self.running.fetch_sub(1, SeqCst);
         }
-        drop(permit);
+        drain.count_out();
     }
 }

@@ -27,6 +27,9 @@ use crate::{
 ///
 #[doc = include_str!("../docs/diagrams/request.svg")]
 ///
+/// Cheap to clone: all clones share one inner service, which need not be `Sync`. That one is cloned for
+/// each event that is handled, and for nothing else.
+///
 /// # Example
 ///
 /// The inner service of one without a framework: it gets the exact bytes, and event and

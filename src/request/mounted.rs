@@ -162,12 +162,12 @@ impl<S: Handler, D: DedupStore, P: Product> Inside<S, D, P> {
         let kept = self.line.keeping.is_some().then(|| event.clone());
         handle::prepare(request.as_mut(), event, &delivery);
         Running {
-            inside: self,
             caller: Caller::new(),
-            delivery,
             leader: claimed.leader,
+            delivery,
             asked: claimed.asked,
             kept,
+            inside: self,
         }
     }
 

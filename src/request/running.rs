@@ -26,14 +26,16 @@ use crate::{
 
 /// What is needed until the reply. It must come to its end, whether or not anybody waits for it.
 pub(super) struct Running<S: Handler, D, P: Product> {
-    pub(super) inside: Inside<S, D, P>,
+    // Dropped in this order where a runtime ends: no twin may start, and no drain may end, while
+    // anything of the handler is left.
     pub(super) caller: Caller<S>,
-    pub(super) delivery: Delivery,
     pub(super) leader: Leader,
+    pub(super) delivery: Delivery,
     /// When the claim was asked for.
     pub(super) asked: Instant,
     /// The event, where it matters what becomes of it.
     pub(super) kept: Option<P::Event>,
+    pub(super) inside: Inside<S, D, P>,
 }
 
 /// How far a run has come before it had to wait.

@@ -4,6 +4,10 @@ use std::{
     convert::Infallible,
     future::{pending, ready},
     pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -14,8 +18,8 @@ use harness::{
 };
 use http::StatusCode;
 use suno_callback::{
-    Confirm, Confirmation, Disposition, Drain, Rejection, SunoCallbackLayer, VoiceEvent,
-    store::Claim,
+    Confirm, Confirmation, DedupStore, Disposition, Drain, MemoryStore, Rejection,
+    SunoCallbackLayer, VoiceEvent, store::Claim,
 };
 use tokio::{
     runtime::Handle,
@@ -598,6 +602,45 @@ async fn a_bound_without_an_end_waits_for_all_that_runs() {
     let drained = drained.await.unwrap();
     assert_eq!((drained.aborted, drained.unsettled), (0, 0));
     assert!(it.stranger.peek(&slot_of(&task(0)).await).await.is_some());
+}
+
+#[test]
+fn where_a_runtime_ends_a_handler_is_gone_before_the_drain_hears_of_it() {
+    gone_before_the_drain_hears_of_it(Faulty::default());
+    gone_before_the_drain_hears_of_it(MemoryStore::default());
+}
+
+/// Notes how many are active when it is dropped.
+struct Leaving(Drain, Arc<AtomicUsize>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.1.store(self.0.active(), SeqCst);
+    }
+}
+
+fn gone_before_the_drain_hears_of_it(store: impl DedupStore) {
+    const RUNS: usize = usize::MAX;
+    let layer = SunoCallbackLayer::new(key(), store);
+    let (drain, active) = (layer.drain(), Arc::new(AtomicUsize::new(0)));
+    let at_drop = Arc::clone(&active);
+    let receiver = layer.layer(handling(Seen::default(), move |_| {
+        at_drop.store(RUNS, SeqCst);
+        let leaving = Leaving(drain.clone(), Arc::clone(&at_drop));
+        async move {
+            let _leaving = leaving;
+            pending().await
+        }
+    }));
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        spawn_send(&receiver, &task(0));
+        until("the handler runs", || active.load(SeqCst) == RUNS).await;
+    });
+    drop(runtime);
+    assert_eq!(active.load(SeqCst), 1);
+    assert_eq!(layer.drain().active(), 0);
 }
 
 #[tokio::test(start_paused = true)]

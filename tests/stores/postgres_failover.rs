@@ -227,6 +227,8 @@ async fn checks_alone_find_the_new_primary_also_behind_a_pooler() {
     }
     let _cluster = cluster.fail_over().await;
     for store in stores {
+        // A session whose end is not answered in time is met again.
+        store.set_operation_timeout(Duration::from_secs(30));
         let mut failed = 0;
         while let Err(error) = store.check().await {
             assert!(failed < SESSIONS, "check {failed}: {error}");

@@ -132,6 +132,25 @@ fn a_body_that_nobody_signed_is_neither_copied_nor_mended() {
 }
 
 #[test]
+fn a_body_that_is_no_text_is_copied_once_where_nobody_signed_it() {
+    let mut service = service();
+    let junk = [0xff; 16_000];
+    for begin in ["{\"taskId\":\"task\",\"x\":\"", "{\"x\":\""] {
+        let body = [begin.as_bytes(), &junk, b"\"}"].concat();
+        let body = Bytes::from(body);
+        let request = || {
+            let request = Callback::new("another task", "").request();
+            request.map(|_| Full::new(body.clone()))
+        };
+        let cost = allocation_counter::measure(|| call(&mut service, request()));
+        let made = allocation_counter::measure(|| drop(request()));
+        let more = cost.bytes_total - made.bytes_total;
+        // Shown as text each byte takes three.
+        assert!(more < 16_000 + 4_096, "{begin}: {more} bytes");
+    }
+}
+
+#[test]
 fn an_accepted_event_asks_the_store_twice_its_duplicate_once_and_a_refusal_never() {
     let store = counting(MemoryStore::default());
     let counts = Arc::clone(store.interceptor());

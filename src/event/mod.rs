@@ -1,17 +1,20 @@
 //! What the events of all products share: how a body is read, whose task it is about, and how far
 //! that task is.
 
+mod grammar;
 mod id;
 mod invalid;
 mod keys;
-mod object;
+mod nesting;
 mod part;
+mod quoted;
 mod repair;
 mod scan;
 mod scanned;
 mod stage;
 mod text;
 mod value;
+mod walk;
 
 pub use self::{
     id::{InvalidTaskId, TaskId},

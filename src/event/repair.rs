@@ -3,25 +3,19 @@
 //! A provider that cuts a text by bytes or by UTF-16 units sends half a character, and an event must
 //! not be lost for it. Only what JSON allows somewhere is mended: broken grammar stays broken.
 
-use std::borrow::Cow;
-
 use serde::de::IgnoredAny;
 
-/// The text of a body, without a byte order mark; in memory of its own where bytes were no text.
-pub(crate) fn legible(body: &[u8]) -> Cow<'_, str> {
-    let marked = body.strip_prefix("\u{feff}".as_bytes());
-    let body = marked.unwrap_or(body);
-    // The look at what is sound is several times as fast.
-    match str::from_utf8(body) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => String::from_utf8_lossy(body),
-    }
+use super::quoted::utf16_unit;
+
+/// The body without a byte order mark.
+pub(super) fn unmarked(body: &[u8]) -> &[u8] {
+    body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body)
 }
 
 /// The body with replacement characters for what is no text, the largest float for what is beyond
 /// it, and without a byte order mark. `None` where there is nothing to mend.
 pub(crate) fn repaired(body: &[u8]) -> Option<String> {
-    let mended = mended(&legible(body));
+    let mended = mended(&String::from_utf8_lossy(unmarked(body)));
     (mended.as_bytes() != body).then_some(mended)
 }
 
@@ -69,12 +63,6 @@ fn escape<'t>(text: &'t str, mended: &mut String) -> &'t str {
     let (escape, rest) = text.split_at(len);
     mended.push_str(if half { "\\ufffd" } else { escape });
     rest
-}
-
-fn utf16_unit(text: &str) -> Option<u16> {
-    let digits = text.strip_prefix("\\u")?.get(..4)?;
-    let is_hex = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-    u16::from_str_radix(digits, 16).ok().filter(|_| is_hex)
 }
 
 /// The digits of the least number that is beyond any float.

@@ -4,14 +4,11 @@
 //! Anybody can send a body, and whoever has no key chooses what is in it. So before the check no
 //! value is worth more than a look, and damage is mended only after it.
 
-use std::{borrow::Cow, marker::PhantomData};
-
-use serde::de::{DeserializeSeed, Error};
-
 use super::{
     InvalidEvent, Keys, Level, Scanned,
-    object::{Object, Whole},
-    repair::{legible, repaired},
+    grammar::NotJson,
+    repair::{repaired, unmarked},
+    walk::Walk,
 };
 
 /// Reads a body. `check` looks at the ids alone, and what it says is handed on; `then` gets what was
@@ -22,28 +19,49 @@ pub(crate) fn scan<K: Keys, C, T, E: From<InvalidEvent>>(
     check: impl Fn(&Scanned<'_>) -> Result<C, E>,
     then: impl FnOnce(C, &Scanned<'_>, &str) -> T,
 ) -> Result<T, E> {
-    let text = legible(body);
-    let is_damaged = matches!(text, Cow::Owned(_));
-    let mut scanned = Scanned::of(is_damaged);
-    let read = scanned.walk::<K>(&text, Level::Top);
-    read.map_err(|_| InvalidEvent::NotJson)?;
+    let body = unmarked(body);
+    let Ok(text) = str::from_utf8(body) else {
+        return scan_no_text::<K, C, T, E>(body, check, then);
+    };
+    let mut scanned = Scanned::default();
+    scanned.walk::<K>(text, Level::Top)?;
     let checked = check(&scanned)?;
     match scanned.needs_mending() {
-        false => Ok(then(checked, &scanned, &text)),
-        true => scan_mended::<K, C, T, E>(&text, check, then),
+        false => Ok(then(checked, &scanned, text)),
+        true => scan_mended::<K, C, T, E>(body, check, then),
     }
+}
+
+/// To mend a body that is no text takes more than a look. So its outline is checked before: the ids
+/// are where they are, and as they are.
+#[cold]
+fn scan_no_text<K: Keys, C, T, E: From<InvalidEvent>>(
+    body: &[u8],
+    check: impl Fn(&Scanned<'_>) -> Result<C, E>,
+    then: impl FnOnce(C, &Scanned<'_>, &str) -> T,
+) -> Result<T, E> {
+    const DAMAGE: u8 = 0x7f;
+    let ascii = |byte: &u8| if byte.is_ascii() { *byte } else { DAMAGE };
+    let outline = body.iter().map(ascii).collect();
+    let outline = String::from_utf8(outline).map_err(|_| InvalidEvent::NotJson)?;
+    let mut scanned = Scanned::default();
+    scanned.walk::<K>(&outline, Level::Top)?;
+    if scanned.task_id().contains(char::from(DAMAGE)) {
+        return Err(InvalidEvent::NotJson.into());
+    }
+    check(&scanned)?;
+    scan_mended::<K, C, T, E>(body, check, then)
 }
 
 #[cold]
 fn scan_mended<K: Keys, C, T, E: From<InvalidEvent>>(
-    text: &str,
+    body: &[u8],
     check: impl Fn(&Scanned<'_>) -> Result<C, E>,
     then: impl FnOnce(C, &Scanned<'_>, &str) -> T,
 ) -> Result<T, E> {
-    let text = repaired(text.as_bytes()).ok_or(InvalidEvent::NotJson)?;
+    let text = repaired(body).ok_or(InvalidEvent::NotJson)?;
     let mut scanned = Scanned::of(true);
-    let read = scanned.walk::<K>(&text, Level::Top);
-    read.map_err(|_| InvalidEvent::NotJson)?;
+    scanned.walk::<K>(&text, Level::Top)?;
     Ok(then(check(&scanned)?, &scanned, &text))
 }
 
@@ -65,16 +83,8 @@ impl<'a> Scanned<'a> {
     }
 
     /// In place: there are hundreds of bytes to move.
-    fn walk<K: Keys>(&mut self, text: &'a str, level: Level) -> serde_json::Result<()> {
-        let mut json = serde_json::Deserializer::from_str(text);
-        let whole = Whole::of(text).ok_or_else(|| serde_json::Error::custom("not JSON"))?;
-        let envelope = Object::<K> {
-            scanned: self,
-            whole,
-            level,
-            keys: PhantomData,
-        };
-        envelope.deserialize(&mut json)?;
-        json.end()
+    fn walk<K: Keys>(&mut self, text: &'a str, level: Level) -> Result<(), InvalidEvent> {
+        let walked = Walk::<K>::new(self, text).whole(level);
+        walked.map_err(|NotJson| InvalidEvent::NotJson)
     }
 }

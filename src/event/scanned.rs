@@ -3,6 +3,7 @@
 use super::{
     InvalidEvent, Key, Level, TaskId, Value,
     keys::{Field, Role, Spelling},
+    quoted::Quoted,
 };
 
 /// What stands for half a character.
@@ -145,11 +146,14 @@ impl<'a> Scanned<'a> {
         *place = value;
     }
 
-    /// Takes a text with half a character in it, which is yet to be mended: for now only that.
-    pub(super) fn put_damaged(&mut self, field: Field) {
-        self.needs_mending = true;
-        self.is_damaged = true;
-        self.put(field, Value::Text(DAMAGE.into()));
+    /// Takes a text. One with half a character in it is yet to be mended: for now only that.
+    pub(super) fn put_text(&mut self, field: Field, text: Quoted<'a>) {
+        let text = text.text().unwrap_or_else(|| {
+            self.needs_mending = true;
+            self.is_damaged = true;
+            DAMAGE.into()
+        });
+        self.put(field, Value::Text(text));
     }
 
     /// A key with half a character in it: of nobody until it is mended.

@@ -1,8 +1,5 @@
 use std::borrow::Cow;
 
-/// The digits of the longest whole number, and its sign.
-const MAX_WHOLE: usize = 20;
-
 /// A JSON value that decides nothing by its type: what it means is for later.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
@@ -28,26 +25,13 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Reads a value whose grammar is sound; `None` where it is a text with half a character in it.
-    pub(super) fn of_json(json: &'a str) -> Option<Self> {
-        match json.starts_with('"') {
-            true => serde_json::from_str(json).ok().map(Self::Text),
-            false => Some(Self::of_scalar(json)),
-        }
-    }
-
-    /// Reads a value that is no text, which begins what is given.
+    /// Reads a value that is no text.
     pub(super) fn of_scalar(json: &str) -> Self {
-        // A longer number is none that fits.
-        let number = json.bytes().take(MAX_WHOLE + 1);
-        let is_of_number =
-            |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
-        let len = number.take_while(is_of_number).count();
-        match json.get(..len).unwrap_or_default() {
-            "" if json.starts_with('n') => Self::Absent,
+        match json {
+            "null" => Self::Absent,
             // A float.
             "-0" => Self::Odd,
-            number => number.parse().map_or(Self::Odd, Self::Whole),
+            json => json.parse().map_or(Self::Odd, Self::Whole),
         }
     }
 

@@ -1,0 +1,232 @@
+//! The grammar of JSON, as `serde_json` takes it: where what begins here ends.
+//!
+//! It builds nothing and changes nothing: each function goes from one position to another, so the
+//! position stays in a register. Anybody can send a body that is all grammar.
+
+use super::{nesting::Nesting, quoted::Quoted};
+
+/// The grammar is broken.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NotJson;
+
+/// The position behind something.
+pub(super) type End = Result<usize, NotJson>;
+
+/// A text that should be JSON.
+#[derive(Clone, Copy)]
+pub(super) struct Grammar<'a>(pub(super) &'a str);
+
+impl<'a> Grammar<'a> {
+    pub(super) fn byte(self, at: usize) -> Option<u8> {
+        self.0.as_bytes().get(at).copied()
+    }
+
+    pub(super) fn blanks(self, mut at: usize) -> usize {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.byte(at) {
+            at += 1;
+        }
+        at
+    }
+
+    /// A value, however deep it is. Without recursion: anybody can send one.
+    pub(super) fn value(self, mut at: usize) -> End {
+        let mut open = Nesting::default();
+        loop {
+            if let Some(bracket @ (b'{' | b'[')) = self.byte(at) {
+                open.enter(bracket);
+                at = self.blanks(at + 1);
+                if self.byte(at) != open.end() {
+                    at = self.member(at, open.end())?;
+                    continue;
+                }
+            } else {
+                at = self.scalar(at)?;
+                if open.end().is_none() {
+                    return Ok(at);
+                }
+                at = self.blanks(at);
+            }
+            while self.byte(at) == open.end() {
+                open.leave();
+                if open.end().is_none() {
+                    return Ok(at + 1);
+                }
+                at = self.blanks(at + 1);
+            }
+            at = match self.byte(at) {
+                Some(b',') => self.member(self.blanks(at + 1), open.end())?,
+                _ => return Err(NotJson),
+            };
+        }
+    }
+
+    /// The way to the value of what stands in an object or a list.
+    fn member(self, at: usize, end: Option<u8>) -> End {
+        match (end, self.byte(at)) {
+            (Some(b'}'), Some(b'"')) => self.colon(self.string(at)?),
+            (Some(b'}'), _) => Err(NotJson),
+            _ => Ok(at),
+        }
+    }
+
+    /// A key, its colon, and the blanks behind it.
+    pub(super) fn key(self, at: usize) -> Result<(Quoted<'a>, usize), NotJson> {
+        match self.byte(at) {
+            Some(b'"') => {
+                let (key, behind) = self.quoted(at)?;
+                Ok((key, self.colon(behind)?))
+            }
+            _ => Err(NotJson),
+        }
+    }
+
+    /// What the string says whose quote is here.
+    pub(super) fn quoted(self, at: usize) -> Result<(Quoted<'a>, usize), NotJson> {
+        let plain = self.plain(at + 1);
+        let has_escapes = self.byte(plain) != Some(b'"');
+        let behind = match has_escapes {
+            true => self.string(at)?,
+            false => plain + 1,
+        };
+        let inner = self.part(at + 1, behind - 1)?;
+        Ok((Quoted { inner, has_escapes }, behind))
+    }
+
+    pub(super) fn part(self, start: usize, end: usize) -> Result<&'a str, NotJson> {
+        self.0.get(start..end).ok_or(NotJson)
+    }
+
+    fn colon(self, at: usize) -> End {
+        let at = self.blanks(at);
+        match self.byte(at) {
+            Some(b':') => Ok(self.blanks(at + 1)),
+            _ => Err(NotJson),
+        }
+    }
+
+    /// Anything but an object and a list.
+    fn scalar(self, at: usize) -> End {
+        match self.byte(at) {
+            Some(b'"') => self.string(at),
+            Some(b'-' | b'0'..=b'9') => self.number(at),
+            Some(b't') => self.word(at, b"true"),
+            Some(b'f') => self.word(at, b"false"),
+            Some(b'n') => self.word(at, b"null"),
+            _ => Err(NotJson),
+        }
+    }
+
+    fn word(self, at: usize, word: &[u8]) -> End {
+        match self.rest(at).starts_with(word) {
+            true => Ok(at + word.len()),
+            false => Err(NotJson),
+        }
+    }
+
+    /// Of any size: what it is worth is for who reads it.
+    fn number(self, mut at: usize) -> End {
+        at += usize::from(self.byte(at) == Some(b'-'));
+        at = match self.byte(at) {
+            Some(b'0') => at + 1,
+            _ => self.digits(at)?,
+        };
+        match self.byte(at) {
+            Some(b'.' | b'e' | b'E') => self.fraction(at),
+            _ => Ok(at),
+        }
+    }
+
+    /// What follows the whole part of a number.
+    fn fraction(self, mut at: usize) -> End {
+        if self.byte(at) == Some(b'.') {
+            at = self.digits(at + 1)?;
+        }
+        if let Some(b'e' | b'E') = self.byte(at) {
+            let has_sign = matches!(self.byte(at + 1), Some(b'+' | b'-'));
+            at = self.digits(at + 1 + usize::from(has_sign))?;
+        }
+        Ok(at)
+    }
+
+    /// At least one.
+    fn digits(self, start: usize) -> End {
+        let mut at = start;
+        while let Some(b'0'..=b'9') = self.byte(at) {
+            at += 1;
+        }
+        match at == start {
+            true => Err(NotJson),
+            false => Ok(at),
+        }
+    }
+
+    /// A string whose quote is here.
+    fn string(self, at: usize) -> End {
+        let mut at = self.plain(at + 1);
+        while self.byte(at) == Some(b'\\') {
+            at = self.escape(at)?;
+            // One behind the other costs no long look.
+            if self.byte(at) != Some(b'\\') {
+                at = self.plain(at);
+            }
+        }
+        match self.byte(at) {
+            Some(b'"') => Ok(at + 1),
+            // It ends too early, or a control character has to be written as an escape.
+            _ => Err(NotJson),
+        }
+    }
+
+    /// An escape. Whether it is half a character is for who reads it.
+    fn escape(self, at: usize) -> End {
+        match *self.rest(at) {
+            [
+                _,
+                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't',
+                ..,
+            ] => Ok(at + 2),
+            [_, b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(u8::is_ascii_hexdigit) => {
+                Ok(at + 6)
+            }
+            _ => Err(NotJson),
+        }
+    }
+
+    /// What stands before a quote, a backslash or a control character.
+    fn plain(self, at: usize) -> usize {
+        at + plain(self.rest(at))
+    }
+
+    fn rest(self, at: usize) -> &'a [u8] {
+        self.0.as_bytes().get(at..).unwrap_or_default()
+    }
+}
+
+/// How many bytes are neither a quote nor a backslash nor a control character. Eight in one look:
+/// most of a body is in texts of more than that.
+pub(super) fn plain(bytes: &[u8]) -> usize {
+    let (chunks, last) = bytes.as_chunks::<8>();
+    let mut plain = 0;
+    for chunk in chunks {
+        match special(u64::from_le_bytes(*chunk)) {
+            0 => plain += 8,
+            special => return plain + special.trailing_zeros() as usize / 8,
+        }
+    }
+    let is_plain = |byte: &&u8| !matches!(byte, b'"' | b'\\' | 0..=0x1f);
+    plain + last.iter().take_while(is_plain).count()
+}
+
+/// The highest bit of the first byte that is special, and none before it: a borrow can set one only
+/// behind it.
+fn special(bytes: u64) -> u64 {
+    const EACH: u64 = u64::MAX / 0xff;
+    let is_zero = |bytes: u64| bytes.wrapping_sub(EACH) & !bytes;
+    let is_control = bytes.wrapping_sub(EACH * 0x20) & !bytes;
+    let is_quote = is_zero(bytes ^ (EACH * u64::from(b'"')));
+    let is_backslash = is_zero(bytes ^ (EACH * u64::from(b'\\')));
+    (is_control | is_quote | is_backslash) & (EACH * 0x80)
+}
+
+#[cfg(test)]
+mod tests;

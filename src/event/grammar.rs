@@ -28,44 +28,55 @@ impl<'a> Grammar<'a> {
         at
     }
 
-    /// A value, however deep it is. Without recursion: anybody can send one.
-    pub(super) fn value(self, mut at: usize) -> End {
+    pub(super) fn value(self, at: usize) -> End {
+        match self.byte(at) {
+            Some(b'{' | b'[') => self.nested(at),
+            _ => self.scalar(at),
+        }
+    }
+
+    /// An object or a list, however deep it is. Without recursion: anybody can send one.
+    fn nested(self, mut at: usize) -> End {
         let mut open = Nesting::default();
+        let mut end = None;
         loop {
             if let Some(bracket @ (b'{' | b'[')) = self.byte(at) {
-                open.enter(bracket);
+                end = open.enter(bracket);
                 at = self.blanks(at + 1);
-                if self.byte(at) != open.end() {
-                    at = self.member(at, open.end())?;
+                if self.byte(at) != end {
+                    at = self.member(at, end)?;
                     continue;
                 }
             } else {
-                at = self.scalar(at)?;
-                if open.end().is_none() {
-                    return Ok(at);
-                }
-                at = self.blanks(at);
+                at = self.blanks(self.scalar(at)?);
             }
-            while self.byte(at) == open.end() {
-                open.leave();
-                if open.end().is_none() {
+            while self.byte(at) == end {
+                end = open.leave();
+                if end.is_none() {
                     return Ok(at + 1);
                 }
                 at = self.blanks(at + 1);
             }
             at = match self.byte(at) {
-                Some(b',') => self.member(self.blanks(at + 1), open.end())?,
+                Some(b',') => self.member(self.blanks(at + 1), end)?,
                 _ => return Err(NotJson),
             };
         }
     }
 
     /// The way to the value of what stands in an object or a list.
+    #[inline]
     fn member(self, at: usize, end: Option<u8>) -> End {
-        match (end, self.byte(at)) {
-            (Some(b'}'), Some(b'"')) => self.colon(self.string(at)?),
-            (Some(b'}'), _) => Err(NotJson),
+        match end {
+            Some(b'}') => self.behind_key(at),
             _ => Ok(at),
+        }
+    }
+
+    fn behind_key(self, at: usize) -> End {
+        match self.byte(at) {
+            Some(b'"') => self.colon(self.string(at)?),
+            _ => Err(NotJson),
         }
     }
 
@@ -85,7 +96,7 @@ impl<'a> Grammar<'a> {
         let plain = self.plain(at + 1);
         let has_escapes = self.byte(plain) != Some(b'"');
         let behind = match has_escapes {
-            true => self.string(at)?,
+            true => self.rest_of_string(plain)?,
             false => plain + 1,
         };
         let inner = self.part(at + 1, behind - 1)?;
@@ -105,6 +116,7 @@ impl<'a> Grammar<'a> {
     }
 
     /// Anything but an object and a list.
+    #[inline]
     fn scalar(self, at: usize) -> End {
         match self.byte(at) {
             Some(b'"') => self.string(at),
@@ -124,6 +136,7 @@ impl<'a> Grammar<'a> {
     }
 
     /// Of any size: what it is worth is for who reads it.
+    #[inline]
     fn number(self, mut at: usize) -> End {
         at += usize::from(self.byte(at) == Some(b'-'));
         at = match self.byte(at) {
@@ -162,7 +175,11 @@ impl<'a> Grammar<'a> {
 
     /// A string whose quote is here.
     fn string(self, at: usize) -> End {
-        let mut at = self.plain(at + 1);
+        self.rest_of_string(self.plain(at + 1))
+    }
+
+    /// A string from what is not plain in it, or from its end.
+    fn rest_of_string(self, mut at: usize) -> End {
         while self.byte(at) == Some(b'\\') {
             at = self.escape(at)?;
             // One behind the other costs no long look.

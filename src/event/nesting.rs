@@ -9,31 +9,35 @@ pub(super) struct Nesting {
 }
 
 impl Nesting {
-    pub(super) fn enter(&mut self, bracket: u8) {
+    /// Opens a bracket, and says which byte ends it.
+    pub(super) fn enter(&mut self, bracket: u8) -> Option<u8> {
         if self.depth == u64::BITS {
             self.outer.push(self.bits);
             self.depth = 0;
         }
         self.bits = self.bits << 1 | u64::from(bracket == b'{');
         self.depth += 1;
+        self.end()
     }
 
-    /// The byte that ends the innermost; `None` where nothing is open.
-    pub(super) fn end(&self) -> Option<u8> {
-        match (self.depth, self.bits & 1) {
-            (0, _) => None,
-            (_, 0) => Some(b']'),
-            _ => Some(b'}'),
-        }
-    }
-
-    pub(super) fn leave(&mut self) {
+    /// Ends the innermost bracket, and says which byte ends the one around it; `None` where nothing
+    /// is open any more.
+    pub(super) fn leave(&mut self) -> Option<u8> {
         self.bits >>= 1;
         self.depth = self.depth.saturating_sub(1);
         if self.depth == 0
             && let Some(bits) = self.outer.pop()
         {
             (self.bits, self.depth) = (bits, u64::BITS);
+        }
+        self.end()
+    }
+
+    fn end(&self) -> Option<u8> {
+        match (self.depth, self.bits & 1) {
+            (0, _) => None,
+            (_, 0) => Some(b']'),
+            _ => Some(b'}'),
         }
     }
 }

@@ -80,8 +80,16 @@ const KINDS: &[(&str, [&str; 3])] = &[
     ("one long text", [r#"{"x":""#, "x", r#""}"#]),
 ];
 
-/// Bytes that are no text take three each when they are shown as such.
-const NO_TEXT: &str = "bytes that are no text";
+/// Bytes that are no text take three each when they are shown as such. They stand for [`NO_TEXT`].
+const KINDS_OF_NO_TEXT: &[(&str, [&str; 3])] = &[
+    ("bytes that are no text", ["{\"x\":\"", NO_TEXT, "\"}"]),
+    (
+        "the same beside an id that is not ASCII",
+        ["{\"taskId\":\"é\",\"x\":\"", NO_TEXT, "\"}"],
+    ),
+];
+
+const NO_TEXT: &str = "\u{1}";
 
 const RUNS: usize = 5;
 const ROUNDS: usize = 3;
@@ -153,13 +161,17 @@ where
 fn bodies(limit: usize) -> Vec<(&'static str, Vec<Template>)> {
     let count = (1 << 18) / limit;
     let sent = |body: Vec<u8>| vec![Template::unsigned(body); count.max(1)];
-    let texts = KINDS
-        .iter()
-        .map(|(kind, parts)| (*kind, filled(*parts, limit)));
-    let no_text = filled(["{\"x\":\"", "\u{1}", "\"}"], limit)
-        .into_iter()
-        .map(|byte| if byte == 1 { 0xFF } else { byte });
-    let all = texts.chain([(NO_TEXT, no_text.collect())]);
+    let filled = |(kind, parts): &(_, _)| (*kind, filled(*parts, limit));
+    let no_text = |byte| {
+        if [byte] == NO_TEXT.as_bytes() {
+            0xFF
+        } else {
+            byte
+        }
+    };
+    let no_texts = KINDS_OF_NO_TEXT.iter().map(filled);
+    let no_texts = no_texts.map(|(kind, body)| (kind, body.into_iter().map(no_text).collect()));
+    let all = KINDS.iter().map(filled).chain(no_texts);
     all.map(|(kind, body)| (kind, sent(body))).collect()
 }
 

@@ -28,6 +28,7 @@ impl<'a> Grammar<'a> {
         at
     }
 
+    /// A value of any kind.
     pub(super) fn value(self, at: usize) -> End {
         match self.byte(at) {
             Some(b'{' | b'[') => self.nested(at),

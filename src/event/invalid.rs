@@ -5,7 +5,7 @@ use std::fmt;
 #[non_exhaustive]
 pub enum InvalidEvent {
     /// Not a JSON object, or a task id with half a character in it. Such damage in another text is
-    /// read with replacement characters, where the task id is all ASCII or the whole body is UTF-8.
+    /// read with replacement characters.
     NotJson,
     /// None of the four places has a task id.
     NoTaskId,

@@ -20,37 +20,39 @@ pub(crate) fn scan<K: Keys, C, T, E: From<InvalidEvent>>(
     then: impl FnOnce(C, &Scanned<'_>, &str) -> T,
 ) -> Result<T, E> {
     let body = unmarked(body);
-    let Ok(text) = str::from_utf8(body) else {
-        return scan_no_text::<K, C, T, E>(body, check, then);
-    };
-    let mut scanned = Scanned::default();
-    scanned.walk::<K>(text, Level::Top)?;
-    let checked = check(&scanned)?;
-    match scanned.needs_mending() {
-        false => Ok(then(checked, &scanned, text)),
-        true => scan_mended::<K, C, T, E>(body, check, then),
+    if let Ok(text) = str::from_utf8(body) {
+        let mut scanned = Scanned::default();
+        scanned.walk::<K>(text, Level::Top)?;
+        let checked = check(&scanned)?;
+        if !scanned.needs_mending() {
+            return Ok(then(checked, &scanned, text));
+        }
+    } else {
+        check_outline::<K, C, E>(body, &check)?;
     }
+    scan_mended::<K, C, T, E>(body, check, then)
 }
 
-/// To mend a body that is no text takes more than a look. So its outline is checked before: the ids
-/// are where they are, and as they are.
+/// To mend a body that is no text takes more than a look. So its outline is checked before, where
+/// each id is as it was written. One that is not ASCII can be read only in what is shown as text.
 #[cold]
-fn scan_no_text<K: Keys, C, T, E: From<InvalidEvent>>(
+fn check_outline<K: Keys, C, E: From<InvalidEvent>>(
     body: &[u8],
     check: impl Fn(&Scanned<'_>) -> Result<C, E>,
-    then: impl FnOnce(C, &Scanned<'_>, &str) -> T,
-) -> Result<T, E> {
-    const DAMAGE: u8 = 0x7f;
-    let ascii = |byte: &u8| if byte.is_ascii() { *byte } else { DAMAGE };
+) -> Result<(), E> {
+    const UNREAD: u8 = 0x7f;
+    let ascii = |byte: &u8| if byte.is_ascii() { *byte } else { UNREAD };
     let outline = body.iter().map(ascii).collect();
     let outline = String::from_utf8(outline).map_err(|_| InvalidEvent::NotJson)?;
     let mut scanned = Scanned::default();
     scanned.walk::<K>(&outline, Level::Top)?;
-    if scanned.task_id().contains(char::from(DAMAGE)) {
-        return Err(InvalidEvent::NotJson.into());
+    if !scanned.task_id().contains(char::from(UNREAD)) {
+        return check(&scanned).map(drop);
     }
-    check(&scanned)?;
-    scan_mended::<K, C, T, E>(body, check, then)
+    let shown = String::from_utf8_lossy(body);
+    let mut scanned = Scanned::of(true);
+    scanned.walk::<K>(&shown, Level::Top)?;
+    check(&scanned).map(drop)
 }
 
 #[cold]

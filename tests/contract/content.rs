@@ -383,6 +383,28 @@ async fn f57_the_signed_id_is_the_one_that_is_handed_over() {
 }
 
 #[tokio::test]
+async fn a_task_id_is_read_beside_damage_whatever_its_characters() {
+    let body = |id: &[u8]| {
+        let begin = br#"{"code":200,"data":{"taskId":""#;
+        let end = br#"","voiceId":"v","status":"success","errorMessage":""#;
+        Bytes::from([begin, id, end, b"\xff\"}}"].concat())
+    };
+    let probe = Probe::default();
+    for id in ["t", "t\u{e9}", "\u{266a}"] {
+        let request = Callback::new(id, "").request();
+        let request = request.map(|_| Full::new(body(id.as_bytes())));
+        probe.send(request).await.assert_accepted();
+        let (event, _) = probe.seen.all().pop().unwrap();
+        assert_eq!(*event.task_id(), id);
+    }
+    // What was meant nobody knows, so nobody can have signed it.
+    let request = Callback::new("t\u{fffd}", "").request();
+    let request = request.map(|_| Full::new(body(b"t\xff")));
+    let reply = probe.send(request).await;
+    reply.assert_refusal(InvalidEvent::NotJson.into());
+}
+
+#[tokio::test]
 async fn an_event_with_damaged_text_is_delivered_with_its_exact_bytes() {
     let before =
         r#"{"code":200,"data":{"taskId":"t","voiceId":"v","status":"success","errorMessage":"#;

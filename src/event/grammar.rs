@@ -3,11 +3,17 @@
 //! It builds nothing and changes nothing: each function goes from one position to another, so the
 //! position stays in a register. Anybody can send a body that is all grammar.
 
-use super::{nesting::Nesting, quoted::Quoted};
+use super::{InvalidEvent, input::Input, nesting::Nesting, quoted::Quoted};
 
 /// The grammar is broken.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NotJson;
+
+impl From<NotJson> for InvalidEvent {
+    fn from(_: NotJson) -> Self {
+        Self::NotJson
+    }
+}
 
 /// The position behind something.
 pub(super) type End = Result<usize, NotJson>;
@@ -18,14 +24,11 @@ pub(super) struct Grammar<'a>(pub(super) &'a str);
 
 impl<'a> Grammar<'a> {
     pub(super) fn byte(self, at: usize) -> Option<u8> {
-        self.0.as_bytes().get(at).copied()
+        self.input().byte(at)
     }
 
-    pub(super) fn blanks(self, mut at: usize) -> usize {
-        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.byte(at) {
-            at += 1;
-        }
-        at
+    pub(super) fn blanks(self, at: usize) -> usize {
+        self.input().blanks(at)
     }
 
     /// A value of any kind.
@@ -210,40 +213,17 @@ impl<'a> Grammar<'a> {
         }
     }
 
-    /// What stands before a quote, a backslash or a control character.
     fn plain(self, at: usize) -> usize {
-        at + plain(self.rest(at))
+        self.input().plain(at)
     }
 
     fn rest(self, at: usize) -> &'a [u8] {
-        self.0.as_bytes().get(at..).unwrap_or_default()
+        self.input().rest(at)
     }
-}
 
-/// How many bytes are neither a quote nor a backslash nor a control character. Eight in one look:
-/// most of a body is in texts of more than that.
-pub(super) fn plain(bytes: &[u8]) -> usize {
-    let (chunks, last) = bytes.as_chunks::<8>();
-    let mut plain = 0;
-    for chunk in chunks {
-        match special(u64::from_le_bytes(*chunk)) {
-            0 => plain += 8,
-            special => return plain + special.trailing_zeros() as usize / 8,
-        }
+    fn input(self) -> Input<'a> {
+        Input(self.0.as_bytes())
     }
-    let is_plain = |byte: &&u8| !matches!(byte, b'"' | b'\\' | 0..=0x1f);
-    plain + last.iter().take_while(is_plain).count()
-}
-
-/// The highest bit of the first byte that is special, and none before it: a borrow can set one only
-/// behind it.
-fn special(bytes: u64) -> u64 {
-    const EACH: u64 = u64::MAX / 0xff;
-    let is_zero = |bytes: u64| bytes.wrapping_sub(EACH) & !bytes;
-    let is_control = bytes.wrapping_sub(EACH * 0x20) & !bytes;
-    let is_quote = is_zero(bytes ^ (EACH * u64::from(b'"')));
-    let is_backslash = is_zero(bytes ^ (EACH * u64::from(b'\\')));
-    (is_control | is_quote | is_backslash) & (EACH * 0x80)
 }
 
 #[cfg(test)]

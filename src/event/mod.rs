@@ -3,6 +3,7 @@
 
 mod grammar;
 mod id;
+mod input;
 mod invalid;
 mod keys;
 mod nesting;
@@ -11,6 +12,7 @@ mod quoted;
 mod repair;
 mod scan;
 mod scanned;
+mod skim;
 mod stage;
 mod text;
 mod value;

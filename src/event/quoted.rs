@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use super::grammar::plain;
+use super::input::plain;
 
 /// A string as JSON has it, between its quotes. Its grammar is sound.
 #[derive(Clone, Copy)]

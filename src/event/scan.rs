@@ -6,20 +6,27 @@
 
 use super::{
     InvalidEvent, Keys, Level, Scanned,
-    grammar::NotJson,
     repair::{repaired, unmarked},
+    skim::skim,
     walk::Walk,
 };
 
+/// The largest body that is read to find out whether somebody has signed it, in bytes. Most genuine
+/// ones are smaller.
+const MAX_UNSIGNED: usize = 2 * 1024;
+
 /// Reads a body. `check` looks at the ids alone, and what it says is handed on; `then` gets what was
 /// found, with the text that was read. A body with damage in it is mended and read once more, and
-/// checked as it is then.
+/// checked as it is then. Of a large one the ids are checked before it is read at all.
 pub(crate) fn scan<K: Keys, C, T, E: From<InvalidEvent>>(
     body: &[u8],
     check: impl Fn(&Scanned<'_>) -> Result<C, E>,
     then: impl FnOnce(C, &Scanned<'_>, &str) -> T,
 ) -> Result<T, E> {
     let body = unmarked(body);
+    if body.len() > MAX_UNSIGNED {
+        check(&skim(body)?)?;
+    }
     if let Ok(text) = str::from_utf8(body) {
         let mut scanned = Scanned::default();
         scanned.walk::<K>(text, Level::Top)?;
@@ -27,32 +34,8 @@ pub(crate) fn scan<K: Keys, C, T, E: From<InvalidEvent>>(
         if !scanned.needs_mending() {
             return Ok(then(checked, &scanned, text));
         }
-    } else {
-        check_outline::<K, C, E>(body, &check)?;
     }
     scan_mended::<K, C, T, E>(body, check, then)
-}
-
-/// To mend a body that is no text takes more than a look. So its outline is checked before, where
-/// each id is as it was written. One that is not ASCII can be read only in what is shown as text.
-#[cold]
-fn check_outline<K: Keys, C, E: From<InvalidEvent>>(
-    body: &[u8],
-    check: impl Fn(&Scanned<'_>) -> Result<C, E>,
-) -> Result<(), E> {
-    const UNREAD: u8 = 0x7f;
-    let ascii = |byte: &u8| if byte.is_ascii() { *byte } else { UNREAD };
-    let outline = body.iter().map(ascii).collect();
-    let outline = String::from_utf8(outline).map_err(|_| InvalidEvent::NotJson)?;
-    let mut scanned = Scanned::default();
-    scanned.walk::<K>(&outline, Level::Top)?;
-    if !scanned.task_id().contains(char::from(UNREAD)) {
-        return check(&scanned).map(drop);
-    }
-    let shown = String::from_utf8_lossy(body);
-    let mut scanned = Scanned::of(true);
-    scanned.walk::<K>(&shown, Level::Top)?;
-    check(&scanned).map(drop)
 }
 
 #[cold]
@@ -86,7 +69,6 @@ impl<'a> Scanned<'a> {
 
     /// In place: there are hundreds of bytes to move.
     fn walk<K: Keys>(&mut self, text: &'a str, level: Level) -> Result<(), InvalidEvent> {
-        let walked = Walk::<K>::new(self, text).whole(level);
-        walked.map_err(|NotJson| InvalidEvent::NotJson)
+        Ok(Walk::<K>::new(self, text).whole(level)?)
     }
 }

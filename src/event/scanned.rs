@@ -148,12 +148,17 @@ impl<'a> Scanned<'a> {
 
     /// Takes a text. One with half a character in it is yet to be mended: for now only that.
     pub(super) fn put_text(&mut self, field: Field, text: Quoted<'a>) {
-        let text = text.text().unwrap_or_else(|| {
-            self.needs_mending = true;
-            self.is_damaged = true;
-            DAMAGE.into()
-        });
-        self.put(field, Value::Text(text));
+        match text.text() {
+            Some(text) => self.put(field, Value::Text(text)),
+            None => self.put_damage(field),
+        }
+    }
+
+    /// Takes a text that is yet to be mended.
+    pub(super) fn put_damage(&mut self, field: Field) {
+        self.needs_mending = true;
+        self.is_damaged = true;
+        self.put(field, Value::Text(DAMAGE.into()));
     }
 
     /// A key with half a character in it: of nobody until it is mended.

@@ -32,6 +32,14 @@ const KINDS: &[(&str, [&str; 3])] = &[
         [r#"{"d\u0061ta":{"#, r#""a":1,"#, "}}"],
     ),
     ("keys with half a character", ["{", r#""\ud83c":1,"#, "}"]),
+    (
+        "keys that begin like an id's",
+        ["{", r#""t\n\n\n":1,"#, "}"],
+    ),
+    (
+        "keys that end unlike `data`",
+        ["{", r#""d\u0061t":1,"#, "}"],
+    ),
     ("`data`, over and over", ["{", r#""data":{},"#, "}"]),
     (
         "a number that is read, over and over",
@@ -62,6 +70,18 @@ const KINDS: &[(&str, [&str; 3])] = &[
         "numbers beyond any float",
         [r#"{"code":1e999,"x":["#, "1e999,", "]}"],
     ),
+    (
+        "empty texts in a list that is ignored",
+        [r#"{"x":["#, r#""","#, "]}"],
+    ),
+    (
+        "short texts in a list that is ignored",
+        [r#"{"x":["#, r#""a","#, "]}"],
+    ),
+    (
+        "objects in a list that is ignored",
+        [r#"{"x":["#, r#"{"a":1},"#, "]}"],
+    ),
     ("lists that never end", [r#"{"x":"#, "[", ""]),
     ("short escapes as an id", [r#"{"taskId":""#, r"\n", r#""}"#]),
     (
@@ -76,8 +96,13 @@ const KINDS: &[(&str, [&str; 3])] = &[
         "short escapes that are ignored",
         [r#"{"x":""#, r"\n", r#""}"#],
     ),
+    (
+        "short escapes between letters",
+        [r#"{"x":""#, r"\nx", r#""}"#],
+    ),
     ("blanks", ["{", " ", "}"]),
     ("one long text", [r#"{"x":""#, "x", r#""}"#]),
+    ("one long text beyond ASCII", [r#"{"x":""#, "é", r#""}"#]),
 ];
 
 /// Bytes that are no text take three each when they are shown as such. They stand for [`NO_TEXT`].
@@ -90,6 +115,10 @@ const KINDS_OF_NO_TEXT: &[(&str, [&str; 3])] = &[
 ];
 
 const NO_TEXT: &str = "\u{1}";
+
+/// The largest body that is read to find out whether it is signed; the ids of a larger one are looked
+/// at before.
+const MAX_UNSIGNED: usize = 2 * 1024;
 
 const RUNS: usize = 5;
 const ROUNDS: usize = 3;
@@ -105,8 +134,10 @@ pub struct Hostile {
 
 pub fn measured(measured: &Measured) -> Vec<Hostile> {
     let accept = measured.nanoseconds(IN_TOWER);
+    let voice = Voice::generate();
     [
-        of("voice", Voice::generate(), accept),
+        of_size("voice", voice, voice.body_limit(), accept),
+        of_size("voice, read", voice, MAX_UNSIGNED, accept),
         of("wav", Wav, accept),
         of("video", Video, accept),
         of("cover-image", CoverImage, accept),
@@ -124,6 +155,10 @@ pub fn measured(measured: &Measured) -> Vec<Hostile> {
 
 fn of<P: Product>(name: &'static str, product: P, accept: f64) -> Vec<Hostile> {
     let limit = product.body_limit();
+    of_size(name, product, limit, accept)
+}
+
+fn of_size<P: Product>(name: &'static str, product: P, limit: usize, accept: f64) -> Vec<Hostile> {
     let bodies = bodies(limit);
     let mut service = mounted::receiving(product);
     let mut bare = tower::service_fn(mounted::bare);

@@ -4,6 +4,7 @@
 //! ```sh
 //! cargo bench -p benches --bench request -- --table        # times
 //! cargo bench -p benches --bench request -- --table --plot # and as pictures, in benches/plots
+//! cargo bench -p benches --bench request -- --hostile      # what anybody can send, and nothing else
 //! cargo bench -p benches --bench request -- --counts       # instructions; needs valgrind, objdump
 //! cargo bench -p benches --bench request -- --instructions # fails beyond a bound; tests/campaign.sh
 //! cargo bench -p benches --bench request -- --gate         # fails unless the layer is the cheaper one
@@ -86,6 +87,10 @@ fn main() {
     }
     if has("--instructions") {
         std::process::exit(i32::from(!counts::is_within_bound(variants)));
+    }
+    if has("--hostile") {
+        let accepted = variant::of_tower(variants);
+        return hostile::print(&hostile::measured(&Measured::of(&accepted)));
     }
     let wants_table = has("--table") || has("--gate") || has("--plot");
     if !wants_table {

@@ -53,6 +53,12 @@ pub fn variants() -> Vec<Variant> {
         .collect()
 }
 
+/// An accepted event in tower, after its bare service.
+pub fn of_tower(mut variants: Vec<Variant>) -> Vec<Variant> {
+    variants.retain(|variant| [TOWER, IN_TOWER].contains(&variant.name));
+    variants
+}
+
 fn variant(
     name: &'static str,
     bare: &'static str,

@@ -14,11 +14,16 @@ use super::{
 
 /// The ids of a body, which need not be text.
 pub(super) fn skim(body: &[u8]) -> Result<Scanned<'_>, InvalidEvent> {
+    let outline = Outline(Input(body));
+    let start = outline.blanks(0);
+    if outline.byte(start) != Some(b'{') {
+        return Err(InvalidEvent::NotJson);
+    }
     let mut skim = Skim {
         scanned: Scanned::default(),
-        outline: Outline(Input(body)),
+        outline,
     };
-    skim.whole()?;
+    skim.object(Level::Top, start)?;
     Ok(skim.scanned)
 }
 
@@ -28,18 +33,6 @@ struct Skim<'a> {
 }
 
 impl<'a> Skim<'a> {
-    fn whole(&mut self) -> Result<(), InvalidEvent> {
-        let start = self.outline.blanks(0);
-        let end = match self.outline.byte(start) {
-            Some(b'{') => self.object(Level::Top, start)?,
-            _ => return Err(InvalidEvent::NotJson),
-        };
-        match self.outline.byte(self.outline.blanks(end)) {
-            None => Ok(()),
-            Some(_) => Err(InvalidEvent::NotJson),
-        }
-    }
-
     fn object(&mut self, level: Level, start: usize) -> Result<usize, InvalidEvent> {
         let mut at = start + 1;
         loop {

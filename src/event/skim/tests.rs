@@ -58,11 +58,11 @@ fn assert_same_in_every_order(parts: &[&[u8]], longest: u32, [begin, end]: [&[u8
 
 #[test]
 fn every_short_body_has_the_ids_that_are_read_of_it() {
-    let members: [&[u8]; 16] = [
+    let members: [&[u8]; 18] = [
         b"\"taskId\":\"a\",",
         b"\"taskId\":\"b\",",
         b"\"task_id\" : \"a\" ,",
-        b"\"t\\u0061sk_id\":\"\\u0061\",",
+        b"\"\\u0074\\u0061sk_id\":\"\\u0061\",",
         b"\"taskId\":null,",
         b"\"taskId\":-0,",
         b"\"taskId\":[\"a\",{\"]\":1}],",
@@ -71,6 +71,8 @@ fn every_short_body_has_the_ids_that_are_read_of_it() {
         b"\"data\":[],",
         b"\"x\":{",
         b"\"x\":\"\\\\\",",
+        b"\"x\":\"taskId\",",
+        b"\"x\":\"data\" ,",
         b"\"\":1e999,",
         b"\"taskId\\ud83c\":\"\xff}\",",
         b"\"z\":0}",

@@ -100,11 +100,11 @@ async fn default_lease(backend: Backend) -> Duration {
     assert!(hit.join_all().await.iter().all(|one| one.end == End::Cut));
     let waited = waiting.join_all().await;
     assert!(waited.iter().all(|one| one.end == End::RECEIVED));
+    heir.kill().await; // and with it all that it said has been read
     let runs = journal.look(|said| said.runs.clone());
     assert_eq!(runs.len(), 2 * EVENTS);
     let took = runs[EVENTS..].iter().map(|run| run.at - killed);
     let slowest = took.max().unwrap();
-    heir.kill().await;
     store.remove().await;
     slowest
 }
@@ -115,6 +115,7 @@ async fn campaign(name: &str, backend: Backend, in_transaction: bool) {
     let kills = KILLS.size();
     let pair = Arc::new(Pair::start(backend, in_transaction).await);
     let deliveries = pair.under_load(seed, kills).await;
+    pair.end().await;
 
     let outcome = Outcome::of(&pair, &deliveries);
     pair.done_stays_done(&deliveries).await;
@@ -175,6 +176,13 @@ impl Pair {
         let victim = self.places[place].lock().unwrap().clone().unwrap();
         victim.kill().await;
         self.places[place].lock().unwrap().take();
+    }
+
+    /// With both of them all that they said has been read.
+    async fn end(&self) {
+        for place in 0..self.places.len() {
+            self.kill(place).await;
+        }
     }
 
     fn at(&self, place: usize) -> Option<Arc<Receiver>> {
@@ -240,7 +248,6 @@ impl Pair {
 
     /// What was acknowledged is not handed over again, whoever asks.
     async fn done_stays_done(&self, deliveries: &Deliveries) {
-        self.kill(0).await;
         self.fill(0).await;
         let before = self.journal.look(|said| said.runs.len());
         let fresh = self.at(0).unwrap();

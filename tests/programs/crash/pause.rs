@@ -176,14 +176,29 @@ impl Pair {
 
     /// How many cycles there were, and how long the slowest takeover took.
     async fn run(self, cycles: usize) -> (usize, Duration) {
-        let mut slowest = Duration::ZERO;
+        let (mut slowest, mut tasks) = (Duration::ZERO, Vec::new());
         for cycle in 0..cycles {
             let (zombie, heir) = self.flavour;
             let unique = fastrand::u64(..);
             let task = format!("{zombie:?}-{heir:?}-{cycle}-{unique:x}");
             slowest = slowest.max(self.cycle(&task).await);
+            tasks.push(task);
         }
+        // With both of them all that they said has been read.
+        self.holder.kill().await;
+        self.heir.kill().await;
+        tasks
+            .iter()
+            .for_each(|task| self.assert_handed_over_twice(task));
         (cycles, slowest)
+    }
+
+    fn assert_handed_over_twice(&self, task: &str) {
+        let attempts = self.journal.look(|said| {
+            let runs = said.runs_of(task);
+            runs.map(|run| run.attempt).collect::<Vec<_>>()
+        });
+        assert_eq!(attempts, [1, 2], "{task}");
     }
 
     async fn cycle(&self, task: &str) -> Duration {
@@ -263,11 +278,6 @@ impl Pair {
             let again = attempt(receiver, callback).await.unwrap();
             assert_eq!(again.end, End::RECEIVED, "{task}");
         }
-        let attempts = self.journal.look(|said| {
-            let runs = said.runs_of(task);
-            runs.map(|run| run.attempt).collect::<Vec<_>>()
-        });
-        assert_eq!(attempts, [1, 2], "{task}");
         if self.in_transaction {
             assert_eq!(self.store.effects().await.get(task), Some(&1), "{task}");
         }

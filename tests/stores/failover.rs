@@ -19,12 +19,15 @@ use suno_callback::{DedupStore, SunoCallbackLayer, store::RedisStore};
 use tokio::{
     sync::Semaphore,
     task::{JoinSet, spawn_blocking},
-    time::{interval, timeout},
+    time::{Interval, MissedTickBehavior, interval, timeout},
 };
 use tower::Layer;
 
 /// How often an event comes, whatever became of those before.
 const PACE: Duration = ms(20);
+
+/// How many events are on their way at most: a machine with other work gets fewer, not a queue.
+const AT_ONCE: usize = 100;
 
 /// How many events must be taken before something happens again.
 const STRETCH: usize = 100;
@@ -36,10 +39,13 @@ const RETRIES: usize = 3;
 const PAUSE: Duration = secs(1);
 
 /// How the tries of one event ended.
+#[derive(Debug)]
 pub struct Tries {
     task: String,
     pub refused: usize,
     pub taken: bool,
+    /// How long the longest of them took.
+    pub longest: Duration,
 }
 
 pub struct Outcome {
@@ -80,22 +86,32 @@ pub async fn load<S: Send + 'static>(
     let tries = Arc::default();
     let load = Load(Arc::clone(&tries));
     let faults = spawn_blocking(move || faults(&load));
-    let (mut calls, mut pace) = (JoinSet::new(), interval(PACE));
+    let (mut calls, mut pace) = (JoinSet::new(), every(PACE));
+    let places = Arc::new(Semaphore::new(AT_ONCE));
     for number in 0.. {
         if faults.is_finished() {
             break;
         }
         pace.tick().await;
+        let place = Arc::clone(&places).acquire_owned().await.unwrap();
         let (receiver, tries) = (receiver.clone(), Arc::clone(&tries));
         calls.spawn(async move {
             let one = deliver(&receiver, format!("task-{number}")).await;
             tries.lock().unwrap().push(one);
+            drop(place);
         });
     }
     let servers = faults.await.unwrap();
     calls.join_all().await;
     let tries = std::mem::take(&mut *tries.lock().unwrap());
     (Outcome { tries, seen }, servers)
+}
+
+/// A pace that makes up for nothing: what was late once comes no faster afterwards.
+pub fn every(period: Duration) -> Interval {
+    let mut pace = interval(period);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pace
 }
 
 /// Its handler takes a moment, so that faults also hit between claim and commit.
@@ -106,29 +122,26 @@ pub fn receiver<D: DedupStore>(store: D, seen: &Seen) -> Receiver<D> {
 
 /// As the provider does it.
 pub async fn deliver<D: DedupStore>(receiver: &Receiver<D>, task: String) -> Tries {
-    for refused in 0..=RETRIES {
-        let callback = Callback::success(&task, "voice");
+    let mut tries = Tries {
+        task,
+        refused: 0,
+        taken: false,
+        longest: Duration::ZERO,
+    };
+    for _ in 0..=RETRIES {
+        let (sent, callback) = (Instant::now(), Callback::success(&tries.task, "voice"));
         let reply = timeout(PATIENCE, send(receiver, &callback)).await;
-        let status = reply
-            .expect("an answer before the provider gives up")
-            .status();
-        if status == StatusCode::OK {
-            let taken = true;
-            return Tries {
-                task,
-                refused,
-                taken,
-            };
+        let reply = reply.expect("an answer before the provider gives up");
+        tries.longest = tries.longest.max(sent.elapsed());
+        tries.taken = reply.status() == StatusCode::OK;
+        if tries.taken {
+            break;
         }
-        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE);
+        tries.refused += 1;
         tokio::time::sleep(PAUSE).await;
     }
-    let (refused, taken) = (RETRIES + 1, false);
-    Tries {
-        task,
-        refused,
-        taken,
-    }
+    tries
 }
 
 impl Outcome {

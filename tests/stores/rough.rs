@@ -13,13 +13,18 @@ use suno_callback::{
     DedupStore,
     store::{PostgresStore, RedisStore},
 };
-use tokio::{sync::Semaphore, task::JoinSet, time::interval};
+use tokio::{sync::Semaphore, task::JoinSet};
 
-use crate::failover::{Tries, deliver, receiver};
+use crate::failover::{Tries, deliver, every, receiver};
 
 /// The longest that connections break. What is left of the first try is more than three seconds in
 /// which new ones work.
 const SPAN: u64 = 5_000;
+
+/// The longest outage in which an event never passes to another: a lease less one operation of the
+/// store. Breaks of up to [`SPAN`] may have lasted longer, and on a machine that is busy what comes
+/// behind them too.
+const OUTLASTED: Duration = ms(4_500);
 
 /// How often an event comes: all at once they would wait for this machine and not for connections.
 const PACE: Duration = ms(30);
@@ -37,6 +42,7 @@ struct Reached<D> {
 }
 
 /// What became of one event.
+#[derive(Debug)]
 struct Fate {
     number: u64,
     tries: Tries,
@@ -51,7 +57,7 @@ impl<D: DedupStore + Clone> Reached<D> {
         let (seed, events) = (harness::seed(), ROUGH.get());
         let reached = Arc::new(self);
         let (mut calls, places) = (JoinSet::new(), Arc::new(Semaphore::new(reached.at_once)));
-        let mut pace = interval(PACE);
+        let mut pace = every(PACE);
         for number in 0..events {
             pace.tick().await;
             let place = Arc::clone(&places).acquire_owned().await.unwrap();
@@ -62,16 +68,20 @@ impl<D: DedupStore + Clone> Reached<D> {
                 fate
             });
         }
-        let mut refused = 0;
+        let (mut refused, mut twice) = (0, 0);
         while let Some(call) = calls.join_next().await {
             let fate = call.unwrap();
             let number = fate.number;
             assert!(fate.tries.taken, "event {number} was refused four times");
-            assert_eq!((fate.runs, fate.again), (1, 0), "runs of event {number}");
+            assert!(fate.runs > 0, "event {number} is lost");
+            let once = (fate.runs, fate.again) == (1, 0);
+            let longest = fate.tries.longest;
+            assert!(once || longest > OUTLASTED, "event {number}: {fate:?}");
             assert_eq!(fate.known, StatusCode::OK, "event {number} is not done");
             refused += usize::from(fate.tries.refused > 0);
+            twice += usize::from(!once);
         }
-        println!("{events} events, {refused} first tries refused");
+        println!("{events} events, {refused} first tries refused, {twice} handled twice");
     }
 
     async fn play(&self, number: u64, mut random: Rng) -> Fate {

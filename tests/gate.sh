@@ -58,8 +58,13 @@ gate_nextest() {
     lines=$(awk -f tests/failures.awk "$report")
     gate_count "$(sed -n 's/^passed //p' <<<"$lines")" "$(sed -n 's/^failed //p' <<<"$lines")"
     while read -r note; do GATE_NOTES+=("${note#repeat }"); done < <(grep '^repeat ' <<<"$lines")
-    # Built wrong, or ended by somebody.
-    case $code in 0 | 100) ;; *) gate_broken "$title: exit code $code" ;; esac
+    case $code in
+        0) ;;
+        # Some failed. Where none did, some were not run.
+        100) grep -q '^failed [1-9]' <<<"$lines" || gate_broken "$title: not every test was run" ;;
+        # Built wrong, or ended by somebody.
+        *) gate_broken "$title: exit code $code" ;;
+    esac
 }
 
 # Runs tests with cargo's own runner.

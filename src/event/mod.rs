@@ -3,6 +3,8 @@
 
 mod grammar;
 mod id;
+#[cfg(test)]
+mod in_every_order;
 mod input;
 mod invalid;
 mod keys;

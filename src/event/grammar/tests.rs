@@ -3,6 +3,7 @@
 use serde_json::value::RawValue;
 
 use super::*;
+use crate::event::in_every_order::in_every_order;
 
 /// A whole text that is one value, without the blanks around it.
 fn read(text: &str) -> Option<&str> {
@@ -25,18 +26,10 @@ fn assert_same(text: &str) {
 }
 
 /// Every text of up to `longest` of these parts, between a beginning and an end.
-fn assert_same_in_every_order(parts: &[&str], longest: u32, [begin, end]: [&str; 2]) {
-    for length in 0..=longest {
-        for number in 0..parts.len().pow(length) {
-            let mut text = begin.to_owned();
-            let mut rest = number;
-            for _ in 0..length {
-                text.push_str(parts[rest % parts.len()]);
-                rest /= parts.len();
-            }
-            text.push_str(end);
-            assert_same(&text);
-        }
+fn assert_same_in_every_order(parts: &[&str], longest: u32, ends: [&str; 2]) {
+    let parts: Vec<_> = parts.iter().map(|part| part.as_bytes()).collect();
+    for text in in_every_order(&parts, longest, ends.map(str::as_bytes)) {
+        assert_same(str::from_utf8(&text).expect("of texts"));
     }
 }
 

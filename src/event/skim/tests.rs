@@ -1,7 +1,7 @@
 //! Whatever can be read has the ids that were seen before.
 
 use super::*;
-use crate::event::{repair::repaired, walk::Walk};
+use crate::event::{in_every_order::in_every_order, repair::repaired, walk::Walk};
 
 type Ids = Result<String, InvalidEvent>;
 
@@ -39,21 +39,9 @@ fn assert_same(body: &[u8]) -> bool {
 }
 
 /// Of every text of up to `longest` of these parts, how many could be read.
-fn assert_same_in_every_order(parts: &[&[u8]], longest: u32, [begin, end]: [&[u8]; 2]) -> usize {
-    let mut read = 0;
-    for length in 0..=longest {
-        for number in 0..parts.len().pow(length) {
-            let mut body = begin.to_vec();
-            let mut rest = number;
-            for _ in 0..length {
-                body.extend_from_slice(parts[rest % parts.len()]);
-                rest /= parts.len();
-            }
-            body.extend_from_slice(end);
-            read += usize::from(assert_same(&body));
-        }
-    }
-    read
+fn assert_same_in_every_order(parts: &[&[u8]], longest: u32, ends: [&[u8]; 2]) -> usize {
+    let bodies = in_every_order(parts, longest, ends);
+    bodies.filter(|body| assert_same(body)).count()
 }
 
 #[test]

@@ -26,8 +26,9 @@ use tower::Layer;
 /// How often an event comes, whatever became of those before.
 const PACE: Duration = ms(20);
 
-/// How many events are on their way at most: a machine with other work gets fewer, not a queue.
-const AT_ONCE: usize = 100;
+/// How many events are on their way at most: five seconds of that pace, which is longer than a failover
+/// here takes. A machine with other work gets fewer, not a queue that grows for ever.
+const AT_ONCE: usize = 250;
 
 /// How many events must be taken before something happens again.
 const STRETCH: usize = 100;

@@ -13,7 +13,7 @@ use http_body_util::Full;
 use suno_callback::{
     MemoryStore, SigningKey, SunoCallbackLayer, VoiceEvent, VoiceOutcome, product::Product,
 };
-use tower::{Layer, Service};
+use tower::{Layer, Service, layer::util::Identity};
 
 use crate::template::KEY;
 
@@ -50,6 +50,13 @@ pub fn receiving<P: Product>(product: P) -> impl Service<Request<Full<Bytes>>, E
 pub fn bare_router() -> Router {
     Router::new()
         .route("/voice", post(async || {}))
+        .with_state(())
+}
+
+/// What axum asks for any layer at a route: a service in a box more, cloned for each request.
+pub fn nothing_at_a_route() -> Router {
+    Router::new()
+        .route("/voice", post(async || {}).layer(Identity::new()))
         .with_state(())
 }
 

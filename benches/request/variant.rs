@@ -143,6 +143,12 @@ fn of_peers() -> Vec<Variant> {
 
 fn of_layer() -> Vec<Variant> {
     vec![
+        variant(
+            "axum: a layer that does nothing, at a route",
+            AXUM,
+            in_axum(mounted::nothing_at_a_route),
+            genuine,
+        ),
         variant(LAYER, AXUM, in_axum(mounted::at_a_route), genuine),
         variant(LAYER_DUPLICATE, AXUM, again(mounted::at_a_route), genuine),
         variant(

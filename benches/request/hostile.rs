@@ -32,6 +32,15 @@ const KINDS: &[(&str, [&str; 3])] = &[
         [r#"{"d\u0061ta":{"#, r#""a":1,"#, "}}"],
     ),
     ("keys with half a character", ["{", r#""\ud83c":1,"#, "}"]),
+    ("keys that begin escaped", ["{", r#""\u0061":1,"#, "}"]),
+    ("keys that begin like `data`", ["{", r#""d":1,"#, "}"]),
+    ("texts that begin like `data`", ["{", r#""d":"d","#, "}"]),
+    (
+        "keys and texts that end unlike `taskId`",
+        ["{", r#""t\u0061skIe":"","#, "}"],
+    ),
+    ("empty objects for keys", ["{", "{}", "}"]),
+    ("empty texts for keys", ["{", r#""","#, "}"]),
     (
         "keys that begin like an id's",
         ["{", r#""t\n\n\n":1,"#, "}"],

@@ -36,30 +36,17 @@ impl<'a> Skim<'a> {
     fn object(&mut self, level: Level, start: usize) -> Result<usize, InvalidEvent> {
         let mut at = start + 1;
         loop {
-            at = self.outline.next_mark(at);
-            at = match self.outline.byte(at) {
-                Some(b'"') => self.string(level, at)?,
-                Some(b'{' | b'[') => self.outline.nested(at)?,
-                Some(b'}') => return Ok(at + 1),
-                _ => return Err(InvalidEvent::NotJson),
+            at = match self.outline.next(level, at)? {
+                Next::Key(key, end) => self.member(level, key, end)?,
+                Next::End(end) => return Ok(end),
             };
         }
     }
 
-    /// A string, and what stands behind it where it is the key of an id or of `data`.
-    fn string(&mut self, level: Level, at: usize) -> Result<usize, InvalidEvent> {
-        let end = self.outline.string(at)?;
-        // Few begin like this, and only these need a longer look.
-        match self.outline.byte(at + 1) {
-            Some(b'd' | b't' | b'\\') => self.member(level, at, end),
-            _ => Ok(end),
-        }
-    }
-
-    fn member(&mut self, level: Level, at: usize, end: usize) -> Result<usize, InvalidEvent> {
-        let key = key_of_ids(level, self.outline.part(at, end));
+    /// What stands behind the key of an id or of `data`, which may be a text that only looks like one.
+    fn member(&mut self, level: Level, key: Key, end: usize) -> Result<usize, InvalidEvent> {
         let colon = self.outline.blanks(end);
-        if key == Key::IGNORED || self.outline.byte(colon) != Some(b':') {
+        if self.outline.byte(colon) != Some(b':') {
             return Ok(end);
         }
         let at = self.outline.blanks(colon + 1);
@@ -69,7 +56,7 @@ impl<'a> Skim<'a> {
         match (key.0, self.outline.byte(at)) {
             (Role::Data, Some(b'{')) => self.object(Level::Data, at),
             (Role::Field(field, _), Some(b'"')) => {
-                let end = self.outline.string(at)?;
+                let end = self.outline.string(at + 1)?;
                 self.put(field, self.outline.part(at, end));
                 Ok(end)
             }
@@ -106,29 +93,48 @@ fn sound(string: &[u8]) -> Option<Quoted<'_>> {
     Some(quoted)
 }
 
-/// What a key with its quotes means.
+/// What a key means, with the quote behind it. Few are as long as an id's with an escape.
 fn key_of_ids(level: Level, key: &[u8]) -> Key {
-    let mut names = ["data", "taskId", "task_id"].into_iter();
-    let name = names.find(|name| spells(key, name));
-    name.map_or(Key::IGNORED, |name| key_of::<IdsAlone>(level, name))
+    const ESCAPED: usize = r#"d\u0061ta""#.len();
+    let name = match *key {
+        [b'd', b'a', b't', b'a', b'"'] => "data",
+        [b't', b'a', b's', b'k', b'I', b'd', b'"'] => "taskId",
+        [b't', b'a', b's', b'k', b'_', b'i', b'd', b'"'] => "task_id",
+        _ if key.len() >= ESCAPED => match escaped_name(key) {
+            Some(name) => name,
+            None => return Key::IGNORED,
+        },
+        _ => return Key::IGNORED,
+    };
+    key_of::<IdsAlone>(level, name)
 }
 
-/// Whether a string with its quotes says this, with escapes or without. Of no name is a letter
-/// written with a short one.
-fn spells(string: &[u8], name: &str) -> bool {
-    let mut rest = string.get(1..).unwrap_or_default();
-    for letter in name.bytes() {
-        rest = match *rest {
-            [first, ref rest @ ..] if first == letter => rest,
-            [b'\\', b'u', b'0', b'0', high, low, ref rest @ ..]
-                if hex(high) << 4 | hex(low) == u32::from(letter) =>
-            {
-                rest
-            }
-            _ => return false,
-        };
+/// One that is written with escapes.
+fn escaped_name(mut key: &[u8]) -> Option<&'static str> {
+    let (mut letters, mut len) = ([0; "task_id".len()], 0);
+    while key.len() > "\"".len() {
+        let (letter, rest) = letter(key)?;
+        *letters.get_mut(len)? = letter;
+        (key, len) = (rest, len + 1);
     }
-    rest.len() == 1
+    match letters.get(..len)? {
+        b"data" => Some("data"),
+        b"taskId" => Some("taskId"),
+        b"task_id" => Some("task_id"),
+        _ => None,
+    }
+}
+
+/// What a string begins with, and the rest of it. No letter of a name is written with a short escape.
+fn letter(string: &[u8]) -> Option<(u8, &[u8])> {
+    match *string {
+        [letter, ref rest @ ..] if letter != b'\\' => Some((letter, rest)),
+        [b'\\', b'u', b'0', b'0', high, low, ref rest @ ..] => {
+            let letter = hex(high) << 4 | hex(low);
+            Some((u8::try_from(letter).ok()?, rest))
+        }
+        _ => None,
+    }
 }
 
 /// A digit of four bits; what is none is more than that.
@@ -145,6 +151,12 @@ impl Keys for IdsAlone {
     }
 }
 
+/// What is looked for in an object, and where it ends.
+enum Next {
+    Key(Key, usize),
+    End(usize),
+}
+
 /// Where what begins here ends, if it is JSON. Like [`Grammar`], it goes from
 /// one position to another.
 #[derive(Clone, Copy)]
@@ -154,35 +166,57 @@ impl<'a> Outline<'a> {
     fn value(self, at: usize) -> End {
         match self.byte(at) {
             Some(b'{' | b'[') => self.nested(at),
-            Some(b'"') => self.string(at),
+            Some(b'"') => self.string(at + 1),
             _ => Ok(self.scalar(at)),
         }
     }
 
-    /// To a quote or a bracket.
-    fn next_mark(self, mut at: usize) -> usize {
-        while let Some(byte) = self.byte(at)
-            && !matches!(byte, b'"' | b'{' | b'}' | b'[' | b']')
-        {
+    /// In an object of this level, the next that looks like the key of an id or of `data`, or its end.
+    fn next(self, level: Level, mut at: usize) -> Result<Next, NotJson> {
+        let mut depth = 0_isize;
+        loop {
+            let byte = self.byte(at).ok_or(NotJson)?;
             at += 1;
+            if !is(MARK, byte) {
+                continue;
+            }
+            if byte == b'"' {
+                let start = at;
+                at = self.string(start)?;
+                // Few begin like this, and only these need a longer look.
+                if depth == 0
+                    && matches!(self.byte(start), Some(b'd' | b't' | b'\\'))
+                    && let key = key_of_ids(level, self.part(start, at))
+                    && key != Key::IGNORED
+                {
+                    return Ok(Next::Key(key, at));
+                }
+                continue;
+            }
+            depth += step(byte);
+            if depth < 0 {
+                return match byte {
+                    b'}' => Ok(Next::End(at)),
+                    _ => Err(NotJson),
+                };
+            }
         }
-        at
     }
 
     /// To the bracket that ends the one that is here, of whatever kind it is.
     fn nested(self, mut at: usize) -> End {
-        // The two kinds differ in one bit.
-        const KIND: u8 = b'{' ^ b'[';
-        let mut depth = 0_usize;
+        let mut depth = 0_isize;
         loop {
             let byte = self.byte(at).ok_or(NotJson)?;
+            at += 1;
+            if !is(MARK, byte) {
+                continue;
+            }
             if byte == b'"' {
                 at = self.string(at)?;
                 continue;
             }
-            at += 1;
-            depth += usize::from(byte | KIND == b'{');
-            depth = depth.saturating_sub(usize::from(byte | KIND == b'}'));
+            depth += step(byte);
             if depth == 0 {
                 return Ok(at);
             }
@@ -198,20 +232,39 @@ impl<'a> Outline<'a> {
         at
     }
 
-    /// Behind the quote that ends the one that is here.
-    fn string(self, at: usize) -> End {
-        // A short text is not worth a look at eight bytes.
-        const SHORT: u8 = 4;
-        let (mut at, mut plain) = (at + 1, 0);
+    /// Behind the quote that ends the string which begins here, behind its own.
+    #[inline]
+    fn string(self, start: usize) -> End {
+        let end = self.short(start);
+        match self.byte(end) {
+            Some(b'"') => Ok(end + 1),
+            _ => self.long_string(end),
+        }
+    }
+
+    /// The same, from within a string.
+    fn long_string(self, mut at: usize) -> End {
         loop {
-            match self.byte(at) {
-                Some(b'"') => return Ok(at + 1),
-                Some(b'\\') => (at, plain) = (at + 2, 0),
-                Some(0..=0x1f) | None => return Err(NotJson),
-                Some(_) if plain < SHORT => (at, plain) = (at + 1, plain + 1),
-                Some(_) => at = self.0.plain(at),
+            at = match self.byte(at).ok_or(NotJson)? {
+                b'"' => return Ok(at + 1),
+                b'\\' => self.short(at + 2),
+                byte if is(SPECIAL, byte) => return Err(NotJson),
+                _ => self.0.plain(at),
             }
         }
+    }
+
+    /// Behind some bytes that stand for themselves: a short text is not worth a look at eight.
+    fn short(self, start: usize) -> usize {
+        const SHORT: usize = 4;
+        let mut at = start;
+        while let Some(byte) = self.byte(at)
+            && !is(SPECIAL, byte)
+            && at < start + SHORT
+        {
+            at += 1;
+        }
+        at
     }
 
     fn part(self, start: usize, end: usize) -> &'a [u8] {
@@ -226,6 +279,42 @@ impl<'a> Outline<'a> {
         self.0.blanks(at)
     }
 }
+
+/// How much deeper it is behind a bracket. The two kinds differ in one bit.
+fn step(bracket: u8) -> isize {
+    const KIND: u8 = b'{' ^ b'[';
+    if bracket | KIND == b'{' { 1 } else { -1 }
+}
+
+/// A quote or a bracket.
+const MARK: u8 = 1;
+/// What does not stand for itself in a string.
+const SPECIAL: u8 = 2;
+
+fn is(kind: u8, byte: u8) -> bool {
+    let kinds = KINDS.get(usize::from(byte));
+    kinds.is_some_and(|kinds| kinds & kind != 0)
+}
+
+/// Which of these each byte is: one look instead of up to five comparisons.
+#[expect(
+    clippy::indexing_slicing,
+    reason = "in a constant, a wrong index does not compile"
+)]
+static KINDS: [u8; 256] = {
+    let mut kinds = [0; 256];
+    let mut byte = 0;
+    while byte < kinds.len() {
+        kinds[byte] = match byte as u8 {
+            b'"' => MARK | SPECIAL,
+            b'{' | b'}' | b'[' | b']' => MARK,
+            b'\\' | 0..=0x1f => SPECIAL,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    kinds
+};
 
 #[cfg(test)]
 mod tests;

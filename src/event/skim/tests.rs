@@ -134,6 +134,29 @@ fn a_damaged_body_has_the_ids_that_are_read_of_it() {
 }
 
 #[test]
+fn a_control_character_in_a_text_ends_the_look() {
+    let letters = (0..=20).flat_map(|count| [b"a".repeat(count), b"\\n".repeat(count)]);
+    for letters in letters {
+        for control in 0..0x20 {
+            let body = [
+                br#"{"x":""#,
+                &letters[..],
+                &[control],
+                br#"","taskId":"t"}"#,
+            ]
+            .concat();
+            let refused = skim(&body).err();
+            assert_eq!(
+                refused,
+                Some(InvalidEvent::NotJson),
+                "{}",
+                body.escape_ascii()
+            );
+        }
+    }
+}
+
+#[test]
 fn what_is_deep_is_passed_without_an_end_of_the_stack() {
     let deep = "[{\"a\":".repeat(1 << 18) + "1" + &"}]".repeat(1 << 18);
     assert!(assert_same(

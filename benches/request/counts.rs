@@ -8,9 +8,15 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::variant::{BY_HAND, LAYER, Variant};
+use crate::{
+    hostile,
+    variant::{BY_HAND, IN_TOWER, LAYER, TOWER, Variant},
+};
 
 const REQUESTS: usize = 1_024;
+
+/// Of each hostile body, which costs the same each time.
+const HOSTILE_REQUESTS: usize = 8;
 
 /// How much more the layer may execute than the handler by hand. It was 0.99 on 2026-11-27.
 const BOUND: f64 = 1.01;
@@ -18,6 +24,8 @@ const BOUND: f64 = 1.01;
 #[derive(Clone, Copy, Default)]
 pub struct Counts {
     instructions: f64,
+    /// Those of them that compute SHA-256.
+    hashing: f64,
     locked: f64,
     allocations: f64,
 }
@@ -26,21 +34,42 @@ pub struct Counts {
 pub fn print(variants: &[Variant]) -> HashMap<&'static str, Counts> {
     let locks = locks().unwrap_or_else(|| failed("objdump is not installed"));
     let (mut bare, mut all) = (HashMap::new(), HashMap::new());
-    println!("| above the bare service | instructions | locked | allocations |");
-    println!("|---|---|---|---|");
+    println!("| above the bare service | instructions | without SHA-256 | locked | allocations |");
+    println!("|---|---|---|---|---|");
     for variant in variants {
-        let mut own = counted(variant.name, &locks);
+        let mut own = counted("--once", variant.name, REQUESTS, &locks);
         match variant.name == variant.bare {
             true => drop(bare.insert(variant.name, own)),
             false => own = own.above(bare.get(variant.bare).copied().unwrap_or_default()),
         }
         println!(
-            "| {} | {:.0} | {:.1} | {:.1} |",
-            variant.name, own.instructions, own.locked, own.allocations,
+            "| {} | {:.0} | {:.0} | {:.1} | {:.1} |",
+            variant.name,
+            own.instructions,
+            own.without_hashing(),
+            own.locked,
+            own.allocations,
         );
         all.insert(variant.name, own);
     }
     all
+}
+
+/// Prints what each hostile body costs at a voice's limit, in accepted voices in tower, of which
+/// SHA-256 is left out.
+pub fn print_hostile() {
+    let locks = HashSet::new();
+    let bare = counted("--once", TOWER, REQUESTS, &locks);
+    let accept = counted("--once", IN_TOWER, REQUESTS, &locks).above(bare);
+    println!("\n| hostile, 16 KiB | instructions | accepts |\n|---|---|---|");
+    for kind in hostile::kinds_of_voice() {
+        let own = counted("--once-hostile", kind, HOSTILE_REQUESTS, &locks).above(bare);
+        println!(
+            "| {kind} | {:.0} | {:.1} |",
+            own.instructions,
+            own.instructions / accept.without_hashing(),
+        );
+    }
 }
 
 /// Whether the layer executes no more than it may.
@@ -58,9 +87,14 @@ impl Counts {
     fn above(self, other: Self) -> Self {
         Self {
             instructions: self.instructions - other.instructions,
+            hashing: self.hashing - other.hashing,
             locked: self.locked - other.locked,
             allocations: self.allocations - other.allocations,
         }
+    }
+
+    fn without_hashing(self) -> f64 {
+        self.instructions - self.hashing
     }
 }
 
@@ -89,20 +123,21 @@ fn locks() -> Option<HashSet<u64>> {
 }
 
 /// What a request costs, to a variant and to whoever makes the request.
-fn counted(name: &str, locks: &HashSet<u64>) -> Counts {
-    let file = profile(name).unwrap_or_else(|why| failed(&why));
+fn counted(once: &str, name: &str, requests: usize, locks: &HashSet<u64>) -> Counts {
+    let file = profile(once, name, requests).unwrap_or_else(|why| failed(&why));
     let profile = fs::read_to_string(&file).expect("a profile");
     fs::remove_file(&file).expect("a profile");
     let all = read(&profile, locks);
-    let requests = REQUESTS as f64;
+    let requests = requests as f64;
     Counts {
         instructions: all.instructions / requests,
+        hashing: all.hashing / requests,
         locked: all.locked / requests,
         allocations: all.allocations / requests,
     }
 }
 
-fn profile(name: &str) -> Result<PathBuf, String> {
+fn profile(once: &str, name: &str, requests: usize) -> Result<PathBuf, String> {
     let program = env::current_exe().map_err(|why| why.to_string())?;
     let file = env::temp_dir().join(format!("callgrind.{}", std::process::id()));
     let ended = Command::new("valgrind")
@@ -111,7 +146,7 @@ fn profile(name: &str) -> Result<PathBuf, String> {
         .args(["--compress-strings=no", "--compress-pos=no"])
         .arg(format!("--callgrind-out-file={}", file.display()))
         .arg(program)
-        .args(["--once", name, &REQUESTS.to_string()])
+        .args([once, name, &requests.to_string()])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status()
@@ -126,10 +161,12 @@ fn profile(name: &str) -> Result<PathBuf, String> {
 /// (`cfn=`, `calls=`), which is followed by what that cost, and that is counted where it is spent.
 fn read(profile: &str, locks: &HashSet<u64>) -> Counts {
     let mut counts = Counts::default();
-    let (mut is_ours, mut is_call, mut callee) = (false, false, "");
+    let (mut is_ours, mut is_hash, mut is_call, mut callee) = (false, false, false, "");
     for line in profile.lines() {
         if let Some(object) = line.strip_prefix("ob=") {
             is_ours = env::current_exe().is_ok_and(|exe| exe.as_os_str() == object);
+        } else if let Some(name) = line.strip_prefix("fn=") {
+            is_hash = name.contains("compress256");
         } else if let Some(name) = line.strip_prefix("cfn=") {
             callee = name;
         } else if let Some(calls) = line.strip_prefix("calls=") {
@@ -142,6 +179,7 @@ fn read(profile: &str, locks: &HashSet<u64>) -> Counts {
             let cost = first_number(cost);
             if !std::mem::take(&mut is_call) {
                 counts.instructions += cost;
+                counts.hashing += if is_hash { cost } else { 0.0 };
                 let address = u64::from_str_radix(address, 16).unwrap_or_default();
                 counts.locked += if is_ours && locks.contains(&address) {
                     cost

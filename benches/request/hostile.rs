@@ -162,6 +162,24 @@ pub fn measured(measured: &Measured) -> Vec<Hostile> {
     .collect()
 }
 
+/// The kinds, each at a voice's limit.
+pub fn kinds_of_voice() -> Vec<&'static str> {
+    let bodies = bodies(Voice::generate().body_limit());
+    bodies.into_iter().map(|(kind, _)| kind).collect()
+}
+
+/// Sends one kind, and nothing else.
+pub fn once(kind: &str, count: usize) {
+    let voice = Voice::generate();
+    let mut bodies = bodies(voice.body_limit()).into_iter();
+    let (_, mut templates) = bodies
+        .find(|(it, _)| *it == kind)
+        .unwrap_or_else(|| panic!("no kind is named {kind}"));
+    templates.truncate(count);
+    assert_eq!(templates.len(), count, "one batch at most");
+    sent(&mut mounted::receiving(voice), &templates);
+}
+
 fn of<P: Product>(name: &'static str, product: P, accept: f64) -> Vec<Hostile> {
     let limit = product.body_limit();
     of_size(name, product, limit, accept)

@@ -14,7 +14,7 @@
 //! Times are of the thread's processor, and overhead: each variant less its own bare inner service,
 //! both measured in turns, the least of the rounds of a run. Ratios are of one run; the table has the median of five runs, the
 //! least and the most. Read those, not nanoseconds. `--once NAME COUNT` sends some requests through
-//! one variant and nothing else.
+//! one variant and nothing else, `--once-hostile KIND COUNT` some hostile bodies.
 
 mod by_hand;
 mod counts;
@@ -81,8 +81,13 @@ fn main() {
         let count = arguments[at + 2].parse().expect("a count");
         return once(&variants, &arguments[at + 1], count);
     }
+    if let Some(at) = arguments.iter().position(|it| it == "--once-hostile") {
+        let count = arguments[at + 2].parse().expect("a count");
+        return hostile::once(&arguments[at + 1], count);
+    }
     if has("--counts") {
         counts::print(&variants);
+        counts::print_hostile();
         return;
     }
     if has("--instructions") {

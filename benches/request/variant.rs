@@ -40,7 +40,7 @@ pub const LAYER: &str = "axum: layer at a route, accepted";
 pub const LAYER_DUPLICATE: &str = "axum: layer at a route, duplicate";
 pub const IN_TOWER: &str = "tower: layer, accepted";
 
-const TOWER: &str = "tower: bare";
+pub const TOWER: &str = "tower: bare";
 const AXUM: &str = "axum: bare";
 const AXUM_STANDARD: &str = "axum: bare, webhook-* headers";
 const AXUM_SESSION: &str = "axum: bare, session";

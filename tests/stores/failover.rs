@@ -17,7 +17,7 @@ use harness::{
 use http::StatusCode;
 use suno_callback::{DedupStore, SunoCallbackLayer, store::RedisStore};
 use tokio::{
-    sync::Semaphore,
+    sync::{Semaphore, watch},
     task::{JoinSet, spawn_blocking},
     time::{Interval, MissedTickBehavior, interval, timeout},
 };
@@ -33,11 +33,15 @@ const AT_ONCE: usize = 250;
 /// How many events must be taken before something happens again.
 const STRETCH: usize = 100;
 
-/// What the provider is known for: how long it waits, and how often it comes again. After how long
-/// it does is not known.
+/// What the provider is known for: how long it waits, and how often it comes again.
 const PATIENCE: Duration = secs(15);
 const RETRIES: usize = 3;
+
+/// After how long it does is not known. Its last two retries come when what they need is there again:
+/// nothing is promised to an event all of whose tries fall into an outage, and how long one takes is
+/// up to this machine.
 const PAUSE: Duration = secs(1);
+const LAST: usize = 2;
 
 /// How the tries of one event ended.
 #[derive(Debug)]
@@ -55,12 +59,26 @@ pub struct Outcome {
 }
 
 /// The load as the one who makes the faults sees it.
-pub struct Load(Arc<Mutex<Vec<Tries>>>);
+pub struct Load {
+    tries: Arc<Mutex<Vec<Tries>>>,
+    is_out: watch::Sender<bool>,
+}
 
 impl Load {
+    /// Until `outage` has ended, no try need succeed.
+    pub fn during<T>(&self, outage: impl FnOnce() -> T) -> T {
+        self.is_out.send_replace(true);
+        let ended = outage();
+        self.is_out.send_replace(false);
+        ended
+    }
+
     /// Waits until it goes on as if nothing had happened.
     pub fn goes_on(&self) {
-        let taken = || self.0.lock().unwrap().iter().filter(|it| it.taken).count();
+        let taken = || {
+            let tries = self.tries.lock().unwrap();
+            tries.iter().filter(|it| it.taken).count()
+        };
         let (goal, end) = (taken() + STRETCH, Instant::now() + secs(60));
         while taken() < goal {
             assert!(Instant::now() < end, "the load must go on");
@@ -84,8 +102,11 @@ pub async fn load<S: Send + 'static>(
     seen: Seen,
     faults: impl FnOnce(&Load) -> S + Send + 'static,
 ) -> (Outcome, S) {
-    let tries = Arc::default();
-    let load = Load(Arc::clone(&tries));
+    let (tries, (is_out, outages)) = (Arc::default(), watch::channel(false));
+    let load = Load {
+        tries: Arc::clone(&tries),
+        is_out,
+    };
     let faults = spawn_blocking(move || faults(&load));
     let (mut calls, mut pace) = (JoinSet::new(), every(PACE));
     let places = Arc::new(Semaphore::new(AT_ONCE));
@@ -96,8 +117,9 @@ pub async fn load<S: Send + 'static>(
         pace.tick().await;
         let place = Arc::clone(&places).acquire_owned().await.unwrap();
         let (receiver, tries) = (receiver.clone(), Arc::clone(&tries));
+        let outages = outages.clone();
         calls.spawn(async move {
-            let one = deliver(&receiver, format!("task-{number}")).await;
+            let one = deliver(&receiver, format!("task-{number}"), outages).await;
             tries.lock().unwrap().push(one);
             drop(place);
         });
@@ -121,15 +143,23 @@ pub fn receiver<D: DedupStore>(store: D, seen: &Seen) -> Receiver<D> {
     SunoCallbackLayer::new(key(), store).layer(handler)
 }
 
-/// As the provider does it.
-pub async fn deliver<D: DedupStore>(receiver: &Receiver<D>, task: String) -> Tries {
+/// As the provider does it, while the watch tells whether there is an outage.
+pub async fn deliver<D: DedupStore>(
+    receiver: &Receiver<D>,
+    task: String,
+    mut outages: watch::Receiver<bool>,
+) -> Tries {
     let mut tries = Tries {
         task,
         refused: 0,
         taken: false,
         longest: Duration::ZERO,
     };
-    for _ in 0..=RETRIES {
+    for retry in 0..=RETRIES {
+        if retry + LAST > RETRIES {
+            // Nobody is left to tell of one where all of them are over.
+            let _ = outages.wait_for(|is_out| !is_out).await;
+        }
         let (sent, callback) = (Instant::now(), Callback::success(&tries.task, "voice"));
         let reply = timeout(PATIENCE, send(receiver, &callback)).await;
         let reply = reply.expect("an answer before the provider gives up");
@@ -168,7 +198,7 @@ impl Outcome {
             count(&|it| self.seen.runs_of(&it.task) > 1),
         );
         for it in &self.tries {
-            assert!(it.taken, "{what}: {} was refused four times", it.task);
+            assert!(it.taken, "{what}: refused four times: {it:?}");
             assert!(
                 self.seen.runs_of(&it.task) > 0,
                 "{what}: {} is lost",
@@ -211,16 +241,21 @@ async fn fails_over_twice(what: &str, start: fn(&[&str]) -> Redis) {
         let name_moves_to = |new: &Redis| {
             thread::sleep(ms(500));
             proxy.lead_to(new.addr());
-            load.goes_on();
         };
         load.goes_on();
-        let () = second.ask("REPLICAOF NO ONE");
-        let () = first.ask(&format!("REPLICAOF 127.0.0.1 {}", second.port()));
-        name_moves_to(&second);
+        load.during(|| {
+            let () = second.ask("REPLICAOF NO ONE");
+            let () = first.ask(&format!("REPLICAOF 127.0.0.1 {}", second.port()));
+            name_moves_to(&second);
+        });
+        load.goes_on();
         first.follow(&second);
-        second.kill();
-        let () = first.ask("REPLICAOF NO ONE");
-        name_moves_to(&first);
+        load.during(|| {
+            second.kill();
+            let () = first.ask("REPLICAOF NO ONE");
+            name_moves_to(&first);
+        });
+        load.goes_on();
         (first, second)
     })
     .await;

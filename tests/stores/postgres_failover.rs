@@ -138,7 +138,7 @@ async fn fails_over_under_load(
     let runtime = Handle::current();
     let faults = move |load: &failover::Load| {
         load.goes_on();
-        let cluster = runtime.block_on(cluster.fail_over());
+        let cluster = load.during(|| runtime.block_on(cluster.fail_over()));
         load.goes_on();
         cluster
     };

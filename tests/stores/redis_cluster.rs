@@ -83,9 +83,16 @@ impl Cluster {
         RedisStore::new(self.client(&format!("{USER}:{PASSWORD}")))
     }
 
-    fn primary(&mut self) -> &mut Redis {
-        let primary = self.nodes.iter_mut().find(|node| !is_replica(node));
-        primary.expect("a primary")
+    /// Until a replica has taken the place of a primary.
+    fn loses_a_primary(&mut self, fault: fn(&mut Redis)) {
+        let primary = self.nodes.iter().position(|node| !is_replica(node));
+        let primary = primary.expect("a primary");
+        fault(&mut self.nodes[primary]);
+        until("a replica has taken over", || {
+            let (before, behind) = (&self.nodes[..primary], &self.nodes[primary + 1..]);
+            let others = before.iter().chain(behind);
+            others.filter(|node| !is_replica(node)).count() == 3
+        });
     }
 
     fn keys_per_node(&self) -> Vec<usize> {
@@ -210,7 +217,7 @@ async fn loses_a_primary(what: &str, fault: fn(&mut Redis)) {
     store.check().await.unwrap();
     let (outcome, cluster) = under_load(store, move |load: &Load| {
         load.goes_on();
-        fault(cluster.primary());
+        load.during(|| cluster.loses_a_primary(fault));
         load.goes_on();
         load.goes_on();
         cluster

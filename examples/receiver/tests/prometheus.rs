@@ -68,20 +68,19 @@ impl Prometheus {
             }
             assert!(
                 Instant::now() < end,
-                "waited for {what}; it fires {:?}",
-                self.firing()
+                "waited for {what}; what has fired: {:?}",
+                self.fired()
             );
             thread::sleep(Duration::from_millis(100));
         }
     }
 
-    /// The alerts that fire, each with its job.
-    pub fn firing(&self) -> BTreeSet<(String, String)> {
-        let alerts = &self.api("/api/v1/alerts")["alerts"];
-        let firing = alerts.as_array().unwrap().iter();
-        let firing = firing.filter(|alert| alert["state"] == "firing");
-        let word = |alert: &Value, label: &str| alert["labels"][label].as_str().unwrap().to_owned();
-        firing
+    /// The alerts that fire or have fired, each with its job.
+    pub fn fired(&self) -> BTreeSet<(String, String)> {
+        let fired = self.query(r#"count_over_time(ALERTS{alertstate="firing"}[1h])"#);
+        let word = |alert: &Value, label: &str| alert["metric"][label].as_str().unwrap().to_owned();
+        let fired = fired.iter();
+        fired
             .map(|alert| (word(alert, "alertname"), word(alert, "job")))
             .collect()
     }

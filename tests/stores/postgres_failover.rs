@@ -228,12 +228,15 @@ async fn checks_alone_find_the_new_primary_also_behind_a_pooler() {
     // A pool opens another where one that was lent is not back yet; a pooler keeps to its bound.
     let sessions = [pools[0].size(), SESSIONS];
     let _cluster = cluster.fail_over().await;
-    for (store, sessions) in stores.into_iter().zip(sessions) {
+    for ((store, sessions), of) in stores.into_iter().zip(sessions).zip(["pool", "pooler"]) {
         // A session whose end is not answered in time is met again.
         store.set_operation_timeout(Duration::from_secs(30));
         let mut failed = 0;
         while let Err(error) = store.check().await {
-            assert!(failed < sessions, "check {failed}: {error}");
+            assert!(
+                failed < sessions,
+                "check {failed} of {sessions}, {of}: {error}"
+            );
             failed += 1;
         }
         assert!(failed > 0, "no session was with the old primary");

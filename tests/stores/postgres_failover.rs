@@ -219,24 +219,25 @@ async fn after_a_failover_the_first_try_is_200_though_a_pooler_has_sessions_with
 async fn checks_alone_find_the_new_primary_also_behind_a_pooler() {
     let cluster = Cluster::start().await;
     let pooler = cluster.pooler();
-    let pools = [cluster.options(), at(&pooler.url())].map(|options| pool(options, true));
-    let mut stores = Vec::new();
-    for pool in &pools {
-        stores.push(migrated(pool).await);
-        fill(pool).await;
-    }
+    let pools = [cluster.options(), cluster.options(), at(&pooler.url())];
+    let [small, large, pooled] = pools.map(|options| pool(options, true));
+    let stores = [
+        migrated(&small).await,
+        migrated(&large).await,
+        migrated(&pooled).await,
+    ];
+    idle(&small).await;
+    fill(&large).await;
+    fill(&pooled).await;
     // A pool opens another where one that was lent is not back yet; a pooler keeps to its bound.
-    let sessions = [pools[0].size(), SESSIONS];
+    let sessions = [small.size(), large.size(), SESSIONS];
     let _cluster = cluster.fail_over().await;
-    for ((store, sessions), of) in stores.into_iter().zip(sessions).zip(["pool", "pooler"]) {
+    for (store, sessions) in stores.into_iter().zip(sessions) {
         // A session whose end is not answered in time is met again.
         store.set_operation_timeout(Duration::from_secs(30));
         let mut failed = 0;
         while let Err(error) = store.check().await {
-            assert!(
-                failed < sessions,
-                "check {failed} of {sessions}, {of}: {error}"
-            );
+            assert!(failed < sessions, "check {failed} of {sessions}: {error}");
             failed += 1;
         }
         assert!(failed > 0, "no session was with the old primary");

@@ -23,8 +23,19 @@ impl PostgresStore {
         &self,
         step: impl Fn(&Statements) -> SqlStr + Send + Sync,
     ) -> Result<Vec<PgRow>, PostgresStoreError> {
-        match self.rows_once(&step).await {
-            Err(error) if ends_connection(&error) => Ok(self.rows_once(&step).await?),
+        self.rows_that(step, |_| false).await
+    }
+
+    /// The same, where rows may tell that their server takes no writes.
+    pub(super) async fn rows_that(
+        &self,
+        step: impl Fn(&Statements) -> SqlStr + Send + Sync,
+        are_read_only: fn(&[PgRow]) -> bool,
+    ) -> Result<Vec<PgRow>, PostgresStoreError> {
+        match self.rows_once(&step, are_read_only).await {
+            Err(error) if ends_connection(&error) => {
+                Ok(self.rows_once(&step, are_read_only).await?)
+            }
             rows => Ok(rows?),
         }
     }
@@ -32,34 +43,36 @@ impl PostgresStore {
     async fn rows_once(
         &self,
         step: &(impl Fn(&Statements) -> SqlStr + Send + Sync),
-    ) -> Result<Vec<PgRow>, sqlx::Error> {
-        let rows = self.on_one_connection(step).await;
-        if rows.as_ref().is_err_and(is_read_only) {
-            self.leave_server().await;
-        }
-        rows
-    }
-
-    /// Ends the session with a server that cannot write, from the inside: to close a connection to a
-    /// pooler closes none of the pooler's own, and it would lend the same session again.
-    pub(super) async fn leave_server(&self) {
-        // Where there is one, its end is an error that condemns the connection.
-        let end = |_: &Statements| Statements::end_if_read_only();
-        let _ = self.on_one_connection(&end).await;
-    }
-
-    async fn on_one_connection(
-        &self,
-        step: &(impl Fn(&Statements) -> SqlStr + Send + Sync),
+        are_read_only: fn(&[PgRow]) -> bool,
     ) -> Result<Vec<PgRow>, sqlx::Error> {
         let mut loan = self.connections.lend().await?;
-        match self.send(loan.connection()?, step).await {
-            Err(error) if ends_connection(&error) => Err(loan.condemn(error)),
-            rows => {
+        let connection = loan.connection()?;
+        let rows = self.send(connection, step).await;
+        let end = match &rows {
+            Ok(rows) if are_read_only(rows) => self.leave_server(connection).await,
+            Err(error) if is_read_only(error) => self.leave_server(connection).await,
+            _ => Ok(()),
+        };
+        match (rows, end) {
+            (Err(error), _) if ends_connection(&error) => Err(loan.condemn(error)),
+            (rows, Err(end)) if ends_connection(&end) => {
+                loan.condemn(end);
+                rows
+            }
+            (rows, _) => {
                 loan.give_back();
                 rows
             }
         }
+    }
+
+    /// Ends the session with a server that cannot write, from the inside: to close a connection to a
+    /// pooler closes none of the pooler's own, and it would lend the same session again. On the
+    /// connection that met it: while one is on its way back to the pool, another would be with a
+    /// session of its own, or with a new one that can write.
+    async fn leave_server(&self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let end = |_: &Statements| Statements::end_if_read_only();
+        self.send(connection, &end).await.map(drop)
     }
 
     async fn send(

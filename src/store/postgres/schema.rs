@@ -50,13 +50,16 @@ impl PostgresStore {
 
     /// Looks for whatever stands in the way of writing to the table.
     pub(super) async fn look_at_table(&self) -> Result<(), PostgresStoreError> {
-        let rows = self.rows(Statements::version).await?;
+        // Or the next check would be lent the same session, whatever has changed by then.
+        let are_read_only = |rows: &[PgRow]| {
+            rows.first()
+                .is_some_and(|it| takes_no_writes(it).unwrap_or(false))
+        };
+        let rows = self.rows_that(Statements::version, are_read_only).await?;
         let found = rows.first().ok_or(PostgresStoreError::Unreadable)?;
         version(found)?;
-        if found.try_get("read_only")? {
+        if takes_no_writes(found)? {
             let standby = found.try_get("standby")?;
-            // Or the next check would be lent the same connection, whatever has changed by then.
-            self.leave_server().await;
             return Err(PostgresStoreError::ReadOnly { standby });
         }
         match found.try_get("missing")? {
@@ -67,6 +70,10 @@ impl PostgresStore {
             None => Ok(()),
         }
     }
+}
+
+fn takes_no_writes(found: &PgRow) -> Result<bool, sqlx::Error> {
+    found.try_get("read_only")
 }
 
 fn version(found: &PgRow) -> Result<(), PostgresStoreError> {

@@ -7,26 +7,26 @@ use super::{Claim, Held, MAX_LEASE, Owner, Record, SlotKey, slab::Place, tick::T
 pub(super) struct Slot {
     pub(super) key: SlotKey,
     owner: Owner,
-    fence: i64,
     /// Of a done slot the end of its retention, of any other its last change.
     pub(super) at: Tick,
     state: State,
 }
 
 /// Millions of these are what the store's memory goes to.
-const _: () = assert!(size_of::<Slot>() <= 112);
+const _: () = assert!(size_of::<Slot>() <= 104);
 
 enum State {
     /// Nobody's; links the places that can be used again.
     Vacant(Option<Place>),
     Open(Open),
-    Done(Kept),
+    Done(Done),
 }
 
 /// A slot that is held or was released.
 struct Open {
     /// When its lease ends; `None` once it was released.
     until: Option<Tick>,
+    fence: i64,
     attempt: u32,
     links: Links,
 }
@@ -45,10 +45,14 @@ pub(super) enum Standing {
     Done,
 }
 
-/// A record in no more memory than it needs.
-enum Kept {
-    Short { len: u8, bytes: [u8; Kept::SHORT] },
-    Long(Box<Record>),
+/// A record, and the fence under which it was committed, in no more memory than both need.
+enum Done {
+    Short {
+        fence: u16,
+        len: u8,
+        bytes: [u8; Done::SHORT],
+    },
+    Long(Box<(i64, Record)>),
 }
 
 impl Slot {
@@ -57,7 +61,6 @@ impl Slot {
         Self {
             key,
             owner: Owner::from([0; 16]),
-            fence: 0,
             at: Tick::from_nanos(0),
             state: State::Vacant(None),
         }
@@ -92,25 +95,22 @@ impl Slot {
 
     /// Gives it to `owner`, who keeps fence and attempt where it is the holder already.
     pub(super) fn acquire(&mut self, owner: Owner, until: Tick, now: Tick) -> Held {
-        let attempt = match &self.state {
-            State::Open(open) if open.until.is_some() && self.owner == owner => open.attempt,
-            state => {
-                let before = match state {
-                    State::Open(open) => open.attempt,
-                    State::Vacant(_) | State::Done(_) => 0,
-                };
-                self.owner = owner;
-                self.fence = self.fence.saturating_add(1);
-                before.saturating_add(1)
+        let (fence, attempt) = match &self.state {
+            State::Open(open) if open.until.is_some() && self.owner == owner => {
+                (open.fence, open.attempt)
             }
+            State::Open(open) => (open.fence.saturating_add(1), open.attempt.saturating_add(1)),
+            State::Vacant(_) | State::Done(_) => (self.fence().saturating_add(1), 1),
         };
+        self.owner = owner;
         self.at = now;
         self.state = State::Open(Open {
             until: Some(until),
+            fence,
             attempt,
             links: Links::default(),
         });
-        Held::new(owner, self.fence, attempt)
+        Held::new(owner, fence, attempt)
     }
 
     /// Whether `held` holds it, with a lease that may have ended.
@@ -120,7 +120,16 @@ impl Slot {
 
     /// Whether `held` was the last to acquire it.
     pub(super) fn is_of(&self, held: &Held) -> bool {
-        self.owner == held.owner() && self.fence == held.fence()
+        self.owner == held.owner() && self.fence() == held.fence()
+    }
+
+    /// Under which it was last acquired.
+    fn fence(&self) -> i64 {
+        match &self.state {
+            State::Vacant(_) => 0,
+            State::Open(open) => open.fence,
+            State::Done(done) => done.fence(),
+        }
     }
 
     /// Sets the end of the lease of an open slot, or releases it.
@@ -133,7 +142,7 @@ impl Slot {
 
     pub(super) fn finish(&mut self, record: &Record, until: Tick) {
         self.at = until;
-        self.state = State::Done(Kept::of(record));
+        self.state = State::Done(Done::new(self.fence(), record));
     }
 
     pub(super) fn standing(&self) -> Option<Standing> {
@@ -148,7 +157,7 @@ impl Slot {
     /// What it remembers, if it is done.
     pub(super) fn record(&self, now: Tick) -> Option<Record> {
         match &self.state {
-            State::Done(kept) if self.at > now => Some(kept.to_record()),
+            State::Done(done) if self.at > now => Some(done.record()),
             _ => None,
         }
     }
@@ -177,29 +186,64 @@ impl Open {
     }
 }
 
-impl Kept {
+impl Done {
     /// What the layer writes fits.
-    const SHORT: usize = 46;
+    const SHORT: usize = 43;
 
-    fn of(record: &Record) -> Self {
-        Self::short(record).unwrap_or_else(|| Self::Long(Box::new(*record)))
+    fn new(fence: i64, record: &Record) -> Self {
+        Self::short(fence, record).unwrap_or_else(|| Self::Long(Box::new((fence, *record))))
     }
 
-    fn short(record: &Record) -> Option<Self> {
+    fn short(fence: i64, record: &Record) -> Option<Self> {
         let record = record.as_bytes();
         let mut bytes = [0; Self::SHORT];
         bytes.get_mut(..record.len())?.copy_from_slice(record);
-        let len = u8::try_from(record.len()).ok()?;
-        Some(Self::Short { len, bytes })
+        Some(Self::Short {
+            fence: u16::try_from(fence).ok()?,
+            len: u8::try_from(record.len()).ok()?,
+            bytes,
+        })
     }
 
-    fn to_record(&self) -> Record {
+    fn fence(&self) -> i64 {
         match self {
-            Self::Short { len, bytes } => {
+            Self::Short { fence, .. } => i64::from(*fence),
+            Self::Long(long) => long.0,
+        }
+    }
+
+    fn record(&self) -> Record {
+        match self {
+            Self::Short { len, bytes, .. } => {
                 let bytes = bytes.get(..usize::from(*len)).unwrap_or_default();
                 Record::try_from(bytes).unwrap_or(Record::EMPTY)
             }
-            Self::Long(record) => **record,
+            Self::Long(long) => long.1,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A done slot has two bytes for a fence, and a box for a larger one.
+    #[test]
+    fn a_slot_that_was_acquired_very_often_is_committed_under_its_own_fence() {
+        const TIMES: u32 = 1 << 16;
+        let (lease, now) = (Tick::from_nanos(1), Tick::from_nanos(0));
+        let mut slot = Slot::new(SlotKey::ZERO);
+        let held = (1..=TIMES).map(|n| {
+            let owner = Owner::from(u128::from(n).to_ne_bytes());
+            slot.acquire(owner, lease, now)
+        });
+        let held = held.last().unwrap();
+        assert_eq!((held.fence(), held.attempt()), (i64::from(TIMES), TIMES));
+        let record = Record::try_from(&b"a result"[..]).unwrap();
+        slot.finish(&record, lease);
+        assert!(slot.is_of(&held), "so that its commit can be repeated");
+        assert_eq!(slot.record(now), Some(record));
+        let next = slot.acquire(Owner::from([0; 16]), lease, now);
+        assert_eq!((next.fence(), next.attempt()), (held.fence() + 1, 1));
     }
 }

@@ -4,6 +4,8 @@
 use std::{
     collections::HashSet,
     convert::Infallible,
+    future::Future,
+    pin::Pin,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -13,8 +15,9 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use harness::{
-    Callback, Handler, Reply, Seen, answer,
+    Callback, Handler, Receiver, Reply, Seen, answer,
     counts::TWINS,
     faulty::{Faults as _, Faulty, Op},
     handling, key, ms, said, secs, send, spawn_send, until,
@@ -29,7 +32,7 @@ use tokio::{
     runtime::Handle,
     sync::Semaphore,
     task::{JoinSet, yield_now},
-    time::{Instant, sleep, timeout},
+    time::{Instant, advance, sleep, timeout},
 };
 use tower::{Layer, Service, ServiceExt, buffer::Buffer, limit::ConcurrencyLimit};
 
@@ -170,6 +173,37 @@ async fn f03_a_proxy_that_replays_the_request_to_another_replica_runs_no_second_
         assert_eq!((first.0, replay.0), (StatusCode::OK, StatusCode::OK));
     }
     assert_eq!(seen.len(), 20);
+}
+
+/// A lease that nobody can renew says nothing within a process: who handles is known before the
+/// handler is called.
+#[tokio::test(start_paused = true)]
+async fn f16_no_twin_runs_while_the_handler_blocks_its_thread_for_longer_than_its_lease() {
+    type Twin = Pin<Box<dyn Future<Output = Reply> + Send>>;
+    let (seen, twin) = (Seen::default(), Arc::new(Mutex::new(None::<Twin>)));
+    let receiver = Arc::new(Mutex::new(None::<Receiver<MemoryStore>>));
+    let (within, parked) = (Arc::clone(&receiver), Arc::clone(&twin));
+    let handler = handling(seen.clone(), move |_| {
+        let (receiver, parked) = (within.lock().unwrap().take(), Arc::clone(&parked));
+        async move {
+            let Some(receiver) = receiver else {
+                return StatusCode::OK;
+            };
+            // The clock moves within one poll: the thread was blocked for so long.
+            assert!(advance(secs(6)).now_or_never().is_none());
+            let mut twin: Twin = Box::pin(async move { send(&receiver, &task(0)).await });
+            assert!(twin.as_mut().now_or_never().is_none(), "it waits");
+            *parked.lock().unwrap() = Some(twin);
+            StatusCode::OK
+        }
+    });
+    let layer = SunoCallbackLayer::new(key(), MemoryStore::default()).layer(handler);
+    *receiver.lock().unwrap() = Some(layer.clone());
+    let first = send(&layer, &task(0)).await;
+    let twin = twin.lock().unwrap().take().expect("a twin");
+    assert_eq!(said(&first), Some(Disposition::Accepted));
+    assert_eq!(said(&twin.await), Some(Disposition::Duplicate));
+    assert_eq!(seen.len(), 1);
 }
 
 // How they wait.

@@ -224,6 +224,37 @@ async fn of_64_tasks_one_is_granted_each_of_50_slots() {
     }
 }
 
+/// Of a clock that moves on by 0.1 s at each look, so that every lease ends between two of them.
+#[tokio::test]
+async fn a_lease_that_ends_while_its_row_is_read_is_no_broken_row() {
+    let schema = unique("clock");
+    let hasty = format!(
+        "CREATE SCHEMA {schema}; CREATE SEQUENCE {schema}.looks; \
+         CREATE FUNCTION {schema}.clock_timestamp() RETURNS timestamptz VOLATILE LANGUAGE sql AS \
+         $$ SELECT timestamptz '2026-11-27' + nextval('{schema}.looks') * interval '0.1 s' $$"
+    );
+    raw_sql(AssertSqlSafe(hasty))
+        .execute(&pool().await)
+        .await
+        .unwrap();
+    let path = format!("{schema}, pg_catalog, public");
+    let pool = pool_with(options().options([("search_path", path)])).await;
+    let fixture = Fixture::on(pool).await;
+    let mut in_flight = 0;
+    for lease in (1..=50).map(|n| Duration::from_millis(n * 100)) {
+        let slot = slot();
+        granted(fixture.store.claim(&slot, owner(1), lease).await.unwrap());
+        match fixture.store.claim(&slot, owner(2), LEASE).await.unwrap() {
+            Claim::InFlight { remaining } => {
+                assert!(remaining < lease, "{remaining:?} of {lease:?}");
+                in_flight += 1;
+            }
+            claim => drop(granted(claim)),
+        }
+    }
+    assert!((1..50).contains(&in_flight), "{in_flight}");
+}
+
 #[tokio::test]
 async fn a_claim_of_a_held_slot_writes_nothing_and_waits_for_no_lock() {
     let fixture = Fixture::new().await;

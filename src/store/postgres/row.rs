@@ -89,7 +89,9 @@ fn owner(row: &PgRow) -> Result<Owner, PostgresStoreError> {
 }
 
 fn state(row: &PgRow) -> Result<State, PostgresStoreError> {
-    let left = Duration::from_millis(number(get::<i64>(row, "lease_left")?)?);
+    // It may end while the row is read, between two looks at the clock.
+    let left = get::<i64>(row, "lease_left")?.max(0);
+    let left = Duration::from_millis(number(left)?);
     let kept = get(row, "kept")?;
     let record = match row.try_get::<Option<&str>, _>("record")? {
         Some(hex) => Some(from_hex(hex)?),

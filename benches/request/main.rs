@@ -24,6 +24,7 @@ mod measure;
 mod mounted;
 mod peers;
 mod plot;
+mod straight;
 mod table;
 mod template;
 mod variant;

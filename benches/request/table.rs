@@ -2,7 +2,7 @@
 
 use crate::{
     measure::{Measured, Spread},
-    variant::{BY_HAND, BY_HAND_DUPLICATE, F0, IN_TOWER, LAYER, LAYER_DUPLICATE},
+    variant::{BY_HAND, BY_HAND_DUPLICATE, F0, IN_TOWER, LAYER, LAYER_DUPLICATE, STRAIGHT},
 };
 
 pub fn print(measured: &Measured) {
@@ -26,6 +26,7 @@ pub fn print(measured: &Measured) {
             BY_HAND_DUPLICATE,
         ),
         ("accepted, in tower / F0", IN_TOWER, F0),
+        ("accepted, in tower / straight ahead", IN_TOWER, STRAIGHT),
         (
             "wrong signature / accepted, in tower",
             "refused: wrong signature",

@@ -16,7 +16,7 @@ use http_body_util::Full;
 use tower::Service;
 
 use crate::{
-    by_hand, floor, mounted, peers,
+    by_hand, floor, mounted, peers, straight,
     template::{self, BATCH, Template, genuine, spoiled},
 };
 
@@ -39,6 +39,8 @@ pub const BY_HAND_DUPLICATE: &str = "axum: by hand, duplicate";
 pub const LAYER: &str = "axum: layer at a route, accepted";
 pub const LAYER_DUPLICATE: &str = "axum: layer at a route, duplicate";
 pub const IN_TOWER: &str = "tower: layer, accepted";
+
+pub const STRAIGHT: &str = "tower: the contract, straight ahead, accepted";
 
 pub const TOWER: &str = "tower: bare";
 const AXUM: &str = "axum: bare";
@@ -83,6 +85,7 @@ fn floors() -> Vec<Variant> {
             in_tower(|| tower::service_fn(mounted::bare)),
             genuine,
         ),
+        variant(STRAIGHT, TOWER, in_tower(straight::in_tower), genuine),
         variant(AXUM, AXUM, in_axum(mounted::bare_router), genuine),
         variant(
             AXUM_STANDARD,

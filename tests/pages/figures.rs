@@ -341,7 +341,7 @@ fn the_stores_are_documented_with_how_they_grow() {
     let apart = constant("src/store/redis/link/mod.rs", "APART");
     let redis = Page::of("src/store/redis/mod.rs");
     redis.says(format!("the next begins {apart} ms later"));
-    let (path, entry) = ("src/store/memory/mod.rs", 135);
+    let (path, entry) = ("src/store/memory/mod.rs", 125);
     Page::of("README.md").says(format!("a million entries of some {entry} bytes"));
     Page::of(path).says(format!("An entry takes some {entry} bytes"));
     let places = constant(path, "MAX_SHARDS") * constant(path, "SHARE");

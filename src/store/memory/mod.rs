@@ -22,7 +22,7 @@ use crate::util::clock;
 /// When it is full, and not before, it drops the done entry that expires first (of a large store:
 /// among 200,000), then the released slot that was used least recently, and never a held claim.
 ///
-/// An entry takes some 135 bytes, which its place keeps for the next one. There is no pause to
+/// An entry takes some 125 bytes, which its place keeps for the next one. There is no pause to
 /// grow: entries never move, and what finds them grows in small parts.
 ///
 /// # Errors
@@ -58,7 +58,7 @@ impl MemoryStore {
     /// than the others.
     const SHARE: usize = 60_000;
 
-    /// A store of at most `capacity` entries, at least one and at most 245 million (33 GB). Memory is
+    /// A store of at most `capacity` entries, at least one and at most 245 million (30 GB). Memory is
     /// taken as entries come.
     pub fn with_capacity(capacity: usize) -> Self {
         let capacity = capacity.min(Self::MAX_SHARDS * Self::SHARE);

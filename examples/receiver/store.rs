@@ -71,8 +71,7 @@ async fn sqlite(file: &str) -> Result<AnyStore, BoxError> {
     let pool = sqlx::sqlite::SqlitePoolOptions::new()
         .max_connections(4)
         .acquire_timeout(ACQUIRE);
-    let pool = pool.connect_with(options).await;
-    let store = SqliteStore::new(pool.map_err(cannot(format!("open {file:?}")))?);
+    let store = SqliteStore::new(pool.connect_lazy_with(options));
     let ready = store.migrate().await;
     ready.map_err(cannot(format!("use {file:?}")))?;
     Ok(AnyStore::new(store))

@@ -407,7 +407,7 @@ async fn an_sqlite_file_that_cannot_be_written_is_named() {
     refusal(&folder.store(), &["cannot", "callbacks.db", "read-only"]);
 
     let nowhere = format!("sqlite:{}/nowhere/c.db", folder.0.display());
-    refusal(&nowhere, &["cannot open", "nowhere/c.db"]);
+    refusal(&nowhere, &["cannot use", "nowhere/c.db"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     convert::Infallible,
     error::Error,
+    future::Future,
     path::{Path, PathBuf},
     pin::pin,
     sync::{
@@ -17,7 +18,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use sqlx::{
-    AssertSqlSafe, SqlitePool,
+    AssertSqlSafe, Sqlite, SqlitePool, Transaction,
     sqlite::{SqlitePoolOptions, SqliteSynchronous},
 };
 use suno_callback::{
@@ -539,6 +540,25 @@ async fn many_can_migrate_at_the_same_time() {
     }
 }
 
+/// A store whose connections find the file locked at once.
+fn impatient(folder: &Folder) -> SqliteStore {
+    let options = SqliteStore::connect_options(folder.file()).busy_timeout(Duration::ZERO);
+    SqliteStore::new(SqlitePool::connect_lazy_with(options))
+}
+
+/// `step` ends no sooner than what is written meanwhile.
+async fn waits_for(
+    writing: Transaction<'_, Sqlite>,
+    step: impl Future<Output = Result<(), SqliteStoreError>>,
+) {
+    let mut step = pin!(step);
+    // By then SQLite itself has given up many times.
+    let early = timeout(Duration::from_millis(300), &mut step).await;
+    assert!(early.is_err(), "{early:?}");
+    writing.commit().await.unwrap();
+    step.await.unwrap();
+}
+
 /// Also one that writes for longer than SQLite itself waits, such as an application that migrates.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_waits_for_another_that_writes() {
@@ -546,15 +566,34 @@ async fn a_start_waits_for_another_that_writes() {
     let other = pool(&folder.file()).await;
     SqliteStore::new(other.clone()).migrate().await.unwrap();
     let writing = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
-    let brief = Duration::from_millis(1);
-    let options = SqliteStore::connect_options(folder.file()).busy_timeout(brief);
-    let store = SqliteStore::new(SqlitePool::connect_with(options).await.unwrap());
-    let mut start = pin!(store.migrate());
-    // By then SQLite itself has given up many times.
-    let early = timeout(Duration::from_millis(300), &mut start).await;
-    assert!(early.is_err(), "{early:?}");
-    writing.commit().await.unwrap();
-    start.await.unwrap();
+    waits_for(writing, impatient(&folder).migrate()).await;
+}
+
+/// As for the moment in which another start switches a new file to WAL mode: nobody can read it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_waits_for_another_that_has_the_file_for_itself() {
+    let folder = Folder::new();
+    let other = pool(&folder.file()).await;
+    let not_empty = "CREATE TABLE applications_own (id INTEGER)";
+    sqlx::raw_sql(not_empty).execute(&other).await.unwrap();
+    let writing = other.begin_with("BEGIN EXCLUSIVE").await.unwrap();
+    waits_for(writing, impatient(&folder).migrate()).await;
+}
+
+/// Many start at once on one file, and each checks it when it does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_waits_for_another_that_writes_and_says_when_it_goes_on() {
+    let folder = Folder::new();
+    let other = pool(&folder.file()).await;
+    SqliteStore::new(other.clone()).migrate().await.unwrap();
+    let store = impatient(&folder);
+    let writing = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    waits_for(writing, store.check()).await;
+    let _writing = other.begin_with("BEGIN IMMEDIATE").await.unwrap();
+    store.set_operation_timeout(Duration::from_millis(100));
+    let error = store.check().await.expect_err("it is locked");
+    let why = error.source().expect("a reason").to_string();
+    assert!(why.contains("locked"), "{error}: {why}");
 }
 
 #[tokio::test]

@@ -17,12 +17,13 @@ use std::{
 };
 
 use sqlx::{Row, Sqlite, SqlitePool};
-use tokio::time;
+use tokio::time::{self, Instant};
 
 use self::{
     file::DatabaseFile,
     row::State,
     run::Statement,
+    setup::patiently,
     statements::{Sql, Statements},
 };
 use super::{
@@ -259,18 +260,23 @@ impl DedupStore for SqliteStore {
     }
 
     /// Looks at the file, the table and its version, writing to it; then tries a claim and its
-    /// release. Takes three times as long as an operation may, at most.
+    /// release. Waits for others that write, as the layer does at a claim. Takes three times as long as
+    /// an operation may, at most.
     ///
     /// # Errors
     ///
     /// [`SqliteStoreError`]: the file that is in the way, a database that was replaced, no table, or
     /// one of another version, no answer.
     async fn check(&self) -> Result<(), SqliteStoreError> {
-        let check = async {
+        let operation = self.connections.timeout();
+        // The last try has as long as any operation, and then says that the file is locked.
+        let deadline = Instant::now() + operation.saturating_mul(2);
+        let check = || async {
             self.check_version().await?;
             trial(self).await
         };
-        let check = time::timeout(self.connections.timeout().saturating_mul(3), check).await;
+        let check = patiently(deadline, check);
+        let check = time::timeout(operation.saturating_mul(3), check).await;
         check.unwrap_or(Err(SqliteStoreError::NoAnswer))
     }
 

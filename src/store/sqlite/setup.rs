@@ -12,6 +12,9 @@ use tokio::time::{Instant, sleep};
 use super::{SqliteStore, SqliteStoreError, VERSION, error::is_busy};
 
 impl SqliteStore {
+    /// How long a start waits for others that write.
+    const PATIENCE: Duration = Duration::from_secs(5);
+
     /// How to connect to the database file at `path` so that nothing acknowledged is lost.
     ///
     /// The file is created when missing, `synchronous` is `FULL`, and who finds it locked waits
@@ -39,7 +42,8 @@ impl SqliteStore {
     ///   `synchronous` below `FULL`, and for an SQLite older than 3.42.
     pub async fn migrate(&self) -> Result<(), SqliteStoreError> {
         self.file.check()?;
-        match self.make_table().await {
+        let deadline = Instant::now() + Self::PATIENCE;
+        match patiently(deadline, || self.make_table()).await {
             Err(SqliteStoreError::Database(error)) => Err(self.explain(error)),
             done => done,
         }
@@ -49,8 +53,7 @@ impl SqliteStore {
         self.check_library().await?;
         self.file.remember();
         self.check_durability().await?;
-        let begin = || self.pool().begin_with("BEGIN IMMEDIATE");
-        let mut transaction = patiently(begin).await?;
+        let mut transaction = self.pool().begin_with("BEGIN IMMEDIATE").await?;
         let create_version = sqlx::raw_sql(self.statements.create_version.safe());
         create_version.execute(&mut *transaction).await?;
         let version = sqlx::query_scalar(self.statements.version.safe());
@@ -83,8 +86,11 @@ impl SqliteStore {
         }
     }
 
+    /// Switches to WAL mode.
     async fn check_durability(&self) -> Result<(), SqliteStoreError> {
-        if self.journal_mode().await? != "wal" {
+        let switch = sqlx::query_scalar("PRAGMA journal_mode = WAL");
+        let mode: String = switch.fetch_one(self.pool()).await?;
+        if mode != "wal" {
             return Err(SqliteStoreError::Unsuitable(
                 "it is not a file that can be in WAL mode, so it would forget",
             ));
@@ -99,24 +105,22 @@ impl SqliteStore {
         }
         Ok(())
     }
-
-    /// Switches to WAL mode.
-    async fn journal_mode(&self) -> Result<String, SqliteStoreError> {
-        let switch = || sqlx::query_scalar("PRAGMA journal_mode = WAL").fetch_one(self.pool());
-        Ok(patiently(switch).await?)
-    }
 }
 
-/// Until others let go of the file, or a start has taken too long: SQLite waits as long as a callback
-/// may, and for the switch to WAL mode not at all.
-async fn patiently<T, F>(step: impl Fn() -> F) -> sqlx::Result<T>
+/// Goes on while others do not let go of the file: SQLite itself waits as long as a callback may, and
+/// for a switch to WAL mode not at all.
+pub(super) async fn patiently<F>(
+    deadline: Instant,
+    step: impl Fn() -> F,
+) -> Result<(), SqliteStoreError>
 where
-    F: Future<Output = sqlx::Result<T>>,
+    F: Future<Output = Result<(), SqliteStoreError>>,
 {
-    let deadline = Instant::now() + Duration::from_secs(5);
     loop {
         match step().await {
-            Err(error) if is_busy(&error) && Instant::now() < deadline => {
+            Err(SqliteStoreError::Database(error))
+                if is_busy(&error) && Instant::now() < deadline =>
+            {
                 sleep(Duration::from_millis(20)).await;
             }
             done => return done,

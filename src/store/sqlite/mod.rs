@@ -17,7 +17,7 @@ use std::{
 };
 
 use sqlx::{Row, Sqlite, SqlitePool};
-use tokio::time::{self, Instant};
+use tokio::time;
 
 use self::{
     file::DatabaseFile,
@@ -269,13 +269,12 @@ impl DedupStore for SqliteStore {
     /// one of another version, no answer.
     async fn check(&self) -> Result<(), SqliteStoreError> {
         let operation = self.connections.timeout();
-        // The last try has as long as any operation, and then says that the file is locked.
-        let deadline = Instant::now() + operation.saturating_mul(2);
         let check = || async {
             self.check_version().await?;
             trial(self).await
         };
-        let check = patiently(deadline, check);
+        // The last try has as long as any operation, and then says that the file is locked.
+        let check = patiently(operation.saturating_mul(2), check);
         let check = time::timeout(operation.saturating_mul(3), check).await;
         check.unwrap_or(Err(SqliteStoreError::NoAnswer))
     }

@@ -42,8 +42,7 @@ impl SqliteStore {
     ///   `synchronous` below `FULL`, and for an SQLite older than 3.42.
     pub async fn migrate(&self) -> Result<(), SqliteStoreError> {
         self.file.check()?;
-        let deadline = Instant::now() + Self::PATIENCE;
-        match patiently(deadline, || self.make_table()).await {
+        match patiently(Self::PATIENCE, || self.make_table()).await {
             Err(SqliteStoreError::Database(error)) => Err(self.explain(error)),
             done => done,
         }
@@ -107,19 +106,20 @@ impl SqliteStore {
     }
 }
 
-/// Goes on while others do not let go of the file: SQLite itself waits as long as a callback may, and
-/// for a switch to WAL mode not at all.
+/// Goes on while others do not let go of the file, for about as long as `patience`: SQLite itself waits
+/// as long as a callback may, and for a switch to WAL mode not at all.
 pub(super) async fn patiently<F>(
-    deadline: Instant,
+    patience: Duration,
     step: impl Fn() -> F,
 ) -> Result<(), SqliteStoreError>
 where
     F: Future<Output = Result<(), SqliteStoreError>>,
 {
+    let began = Instant::now();
     loop {
         match step().await {
             Err(SqliteStoreError::Database(error))
-                if is_busy(&error) && Instant::now() < deadline =>
+                if is_busy(&error) && began.elapsed() < patience =>
             {
                 sleep(Duration::from_millis(20)).await;
             }

@@ -1,7 +1,10 @@
 //! The store with prepared statements: where sessions keep them, and where somebody between does
 //! not.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use harness::{
     proxy::Proxy,
@@ -17,7 +20,7 @@ use suno_callback::{
     store::{Claim, Held, Owner, PostgresStore, Record, Settled, SlotKey},
     testkit,
 };
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::sleep};
 
 const LEASE: Duration = Duration::from_secs(5);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -37,10 +40,15 @@ async fn prepared(pool: &PgPool) -> PostgresStore {
     store
 }
 
+/// Asks again where the server got no lock in time, as the layer does.
 async fn claimed(store: &PostgresStore, slot: &SlotKey) -> Held {
-    match store.claim(slot, Owner::from([1; 16]), LEASE).await {
-        Ok(Claim::Granted(held)) => held,
-        other => panic!("{other:?}"),
+    let end = Instant::now() + Duration::from_secs(30);
+    loop {
+        match store.claim(slot, Owner::from([1; 16]), LEASE).await {
+            Ok(Claim::Granted(held)) => return held,
+            Ok(Claim::InFlight { remaining }) if Instant::now() < end => sleep(remaining).await,
+            other => panic!("{other:?}"),
+        }
     }
 }
 

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use harness::fake_api::{API_KEY, FakeApi, Reply};
+use harness::{
+    fake_api::{API_KEY, FakeApi, Reply},
+    vacant::Vacant,
+};
 use http::{HeaderValue, Request, Response};
 use http_body_util::Full;
 use suno_callback::{
@@ -453,9 +456,8 @@ async fn the_ready_made_client_speaks_to_a_socket() {
 
 #[tokio::test]
 async fn nobody_at_the_other_end_is_a_transport_error() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
+    let nobody = Vacant::reserve();
+    let base = format!("http://{}", nobody.addr());
     let client = VoiceClient::https(key()).unwrap().base_url(&base).unwrap();
     let error = client.record_info(&task("t")).await.unwrap_err();
     assert!(matches!(error, ClientError::Transport(_)), "{error}");

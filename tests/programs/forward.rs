@@ -17,6 +17,7 @@ use harness::{
     fake_api::{self, FakeApi},
     post_to,
     program::{From, Lines, PATIENCE, Server, example, output, receiver, spawn},
+    vacant::Vacant,
 };
 use http::StatusCode;
 use serde_json::json;
@@ -40,11 +41,10 @@ struct Asked {
 
 impl App {
     fn start() -> Self {
-        Self::at("127.0.0.1:0".parse().unwrap())
+        Self::on(TcpListener::bind("127.0.0.1:0").unwrap())
     }
 
-    fn at(addr: SocketAddr) -> Self {
-        let listener = TcpListener::bind(addr).unwrap();
+    fn on(listener: TcpListener) -> Self {
         let addr = listener.local_addr().unwrap();
         let (told, asked) = channel();
         thread::spawn(move || {
@@ -60,7 +60,7 @@ impl App {
     }
 
     fn url(&self) -> String {
-        format!("http://{}/suno?from=receiver", self.addr)
+        url_at(self.addr)
     }
 
     fn next(&self) -> Asked {
@@ -116,6 +116,10 @@ impl Asked {
 fn field(line: &str) -> (String, String) {
     let (name, value) = line.split_once(": ").unwrap();
     (name.to_owned(), value.to_owned())
+}
+
+fn url_at(app: SocketAddr) -> String {
+    format!("http://{app}/suno?from=receiver")
 }
 
 fn forwarding(app: &App, arguments: &[&str]) -> (Server, Lines) {
@@ -256,19 +260,14 @@ async fn the_provider_is_answered_by_the_status_of_the_app_and_hears_nothing_els
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_app_that_is_down_costs_a_try_and_no_event() {
-    let down = App::start();
-    let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
-    let down = App {
-        addr: addr.unwrap(),
-        ..down
-    };
-    let (server, lines) = forwarding(&down, &["--path", "/"]);
+    let down = Vacant::reserve();
+    let (server, lines) = receiver(&["--path", "/", "--forward", &url_at(down.addr())]);
     let (url, callback) = (server.url(), Callback::success("task", "voice"));
     let refused = post_to(&url, &callback).await.0;
     assert_eq!(refused, StatusCode::SERVICE_UNAVAILABLE);
     lines.stderr.wait_for("the app has not answered");
 
-    let up = App::at(down.addr);
+    let up = App::on(down.listen());
     let hung_up = tokio::spawn({
         let (url, callback) = (url.clone(), callback.clone());
         async move { post_to(&url, &callback).await.0 }

@@ -3,14 +3,17 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use harness::program::{PATIENCE, get, program};
+use harness::{
+    program::{PATIENCE, get, program},
+    server::free_port,
+};
 use serde_json::Value;
 
 pub struct Prometheus {
@@ -31,7 +34,7 @@ impl Prometheus {
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("rules.yml"), rules).unwrap();
         fs::write(folder.join("prometheus.yml"), config(jobs)).unwrap();
-        let addr = free();
+        let addr = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let mut command = program("prometheus");
         command
             .arg(format!(
@@ -123,14 +126,6 @@ fn config(jobs: &BTreeMap<&str, SocketAddr>) -> String {
             &format!("  - {{job_name: {job}, static_configs: [{{targets: [\"{addr}\"]}}]}}\n");
     }
     config
-}
-
-/// An address that is free now.
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
 }
 
 /// `promtool` on files of `deploy`.

@@ -13,6 +13,7 @@ pub mod proxy;
 pub mod rough;
 pub mod server;
 pub mod turns;
+pub mod vacant;
 
 use std::{
     convert::Infallible,

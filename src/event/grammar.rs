@@ -1,7 +1,8 @@
 //! The grammar of JSON, as `serde_json` takes it: where what begins here ends.
 //!
 //! It builds nothing and changes nothing: each function goes from one position to another, so the
-//! position stays in a register. Anybody can send a body that is all grammar.
+//! position stays in a register. Anybody can send a body that is all grammar. What each key of a body
+//! goes through is put in place wherever it is asked for: to call it would cost more than what it does.
 
 use super::{InvalidEvent, input::Input, nesting::Nesting, quoted::Quoted};
 
@@ -32,8 +33,10 @@ impl<'a> Grammar<'a> {
     }
 
     /// A value of any kind.
+    #[inline(always)]
     pub(super) fn value(self, at: usize) -> End {
         match self.byte(at) {
+            Some(b'"') => self.string(at),
             Some(b'{' | b'[') => self.nested(at),
             _ => self.scalar(at),
         }
@@ -84,39 +87,56 @@ impl<'a> Grammar<'a> {
         }
     }
 
-    /// A key, its colon, and the blanks behind it.
+    /// A key, its colon, and the blanks around them.
+    #[inline(always)]
     pub(super) fn key(self, at: usize) -> Result<(Quoted<'a>, usize), NotJson> {
-        match self.byte(at) {
-            Some(b'"') => {
-                let (key, behind) = self.quoted(at)?;
-                Ok((key, self.colon(behind)?))
-            }
-            _ => Err(NotJson),
-        }
+        let at = self.expect(at, b'"').ok_or(NotJson)?;
+        let (key, behind) = self.quoted(at)?;
+        Ok((key, self.colon(behind)?))
     }
 
     /// What the string says whose quote is here.
+    #[inline(always)]
     pub(super) fn quoted(self, at: usize) -> Result<(Quoted<'a>, usize), NotJson> {
-        let plain = self.plain(at + 1);
-        let has_escapes = self.byte(plain) != Some(b'"');
-        let behind = match has_escapes {
-            true => self.rest_of_string(plain)?,
-            false => plain + 1,
-        };
-        let inner = self.part(at + 1, behind - 1)?;
+        let end = self.plain(at + 1);
+        match self.byte(end) {
+            Some(b'"') => {
+                let inner = self.part(at + 1, end)?;
+                let has_escapes = false;
+                Ok((Quoted { inner, has_escapes }, end + 1))
+            }
+            _ => self.escaped(at + 1, end),
+        }
+    }
+
+    /// The same, where not all of it is plain.
+    #[cold]
+    fn escaped(self, start: usize, plain: usize) -> Result<(Quoted<'a>, usize), NotJson> {
+        let behind = self.rest_of_string(plain)?;
+        let inner = self.part(start, behind - 1)?;
+        let has_escapes = true;
         Ok((Quoted { inner, has_escapes }, behind))
     }
 
+    #[inline(always)]
     pub(super) fn part(self, start: usize, end: usize) -> Result<&'a str, NotJson> {
         self.0.get(start..end).ok_or(NotJson)
     }
 
+    #[inline(always)]
     fn colon(self, at: usize) -> End {
-        let at = self.blanks(at);
-        match self.byte(at) {
-            Some(b':') => Ok(self.blanks(at + 1)),
-            _ => Err(NotJson),
+        let colon = self.expect(at, b':').ok_or(NotJson)?;
+        Ok(self.blanks(colon + 1))
+    }
+
+    /// The position of a byte behind blanks, of which there are seldom any.
+    #[inline(always)]
+    pub(super) fn expect(self, at: usize, byte: u8) -> Option<usize> {
+        if self.byte(at) == Some(byte) {
+            return Some(at);
         }
+        let at = self.blanks(at);
+        (self.byte(at) == Some(byte)).then_some(at)
     }
 
     /// Anything but an object and a list.
@@ -178,8 +198,13 @@ impl<'a> Grammar<'a> {
     }
 
     /// A string whose quote is here.
+    #[inline]
     fn string(self, at: usize) -> End {
-        self.rest_of_string(self.plain(at + 1))
+        let end = self.plain(at + 1);
+        match self.byte(end) {
+            Some(b'"') => Ok(end + 1),
+            _ => self.rest_of_string(end),
+        }
     }
 
     /// A string from what is not plain in it, or from its end.
@@ -213,6 +238,7 @@ impl<'a> Grammar<'a> {
         }
     }
 
+    #[inline(always)]
     fn plain(self, at: usize) -> usize {
         self.input().plain(at)
     }

@@ -125,6 +125,7 @@ pub(super) enum Spelling {
 }
 
 /// What the scanner itself looks for, and otherwise the product.
+#[inline(always)]
 pub(super) fn key_of<K: Keys>(level: Level, key: &str) -> Key {
     match (level, key) {
         (Level::Top, "data") => Key(Role::Data),

@@ -81,10 +81,10 @@ impl<'a> Scanned<'a> {
         if self.id_key_repeated {
             return Err(InvalidEvent::RepeatedKey);
         }
-        let mut present = self.ids().filter(|id| **id != Value::Absent);
+        let mut present = self.ids();
         let first = present.next().ok_or(InvalidEvent::NoTaskId)?;
         let mut texts = self.ids().filter_map(Value::as_str);
-        if texts.any(|id| self.has_damaged(id)) {
+        if self.is_damaged && texts.any(|id| self.has_damaged(id)) {
             return Err(InvalidEvent::NotJson);
         }
         if present.any(|id| id != first) {
@@ -97,7 +97,8 @@ impl<'a> Scanned<'a> {
     }
 
     fn ids(&self) -> impl Iterator<Item = &Value<'a>> {
-        Field::IDS.into_iter().map(|id| self.value(id))
+        let values = Field::IDS.iter().map(|id| self.value(*id));
+        values.filter(|id| !matches!(id, Value::Absent))
     }
 
     fn value(&self, field: Field) -> &Value<'a> {
@@ -110,44 +111,83 @@ impl<'a> Scanned<'a> {
     /// one id, and a third value is no more ambiguous than a second. A result may say the same at
     /// several levels.
     pub(super) fn see(&mut self, key: Key, level: Level) -> bool {
-        let once = matches!(level, Level::Top | Level::Data);
-        let (bit, leads_to_an_id) = match key.0 {
+        match key.0 {
             Role::Foreign(product) => {
-                self.foreign = self.foreign.or(Some(product));
-                return true;
+                self.see_foreign(product);
+                true
             }
             Role::Field(field, spelling) | Role::Raw(field, spelling) => {
-                (field.bit(spelling), field.is_id())
+                self.see_field(field, spelling, level)
             }
-            Role::Data => (Field::DATA_BIT, true),
-            Role::Nested | Role::Ignored => return true,
-        };
+            Role::Data => self.see_data(),
+            Role::Nested | Role::Ignored => true,
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn see_data(&mut self) -> bool {
+        self.is_new(Field::DATA_BIT) || self.see_again(Field::DATA_BIT, true, true)
+    }
+
+    #[inline(always)]
+    pub(super) fn see_field(&mut self, field: Field, spelling: Spelling, level: Level) -> bool {
+        let bit = field.bit(spelling);
+        let once = matches!(level, Level::Top | Level::Data);
+        self.is_new(bit) || self.see_again(bit, field.is_id(), once)
+    }
+
+    pub(super) fn see_foreign(&mut self, product: &'static str) {
+        self.foreign = self.foreign.or(Some(product));
+    }
+
+    fn is_new(&mut self, bit: u64) -> bool {
         let is_new = self.seen & bit == 0;
-        let was_repeated = self.repeated & bit != 0;
         self.seen |= bit;
-        self.repeated |= if is_new { 0 } else { bit };
-        self.id_key_repeated |= !is_new && leads_to_an_id;
-        self.content_key_repeated |= !is_new && !leads_to_an_id && once;
-        is_new || !(leads_to_an_id || once && was_repeated)
+        is_new
+    }
+
+    #[cold]
+    fn see_again(&mut self, bit: u64, leads_to_an_id: bool, once: bool) -> bool {
+        let was_repeated = self.repeated & bit != 0;
+        self.repeated |= bit;
+        self.id_key_repeated |= leads_to_an_id;
+        self.content_key_repeated |= !leads_to_an_id && once;
+        !(leads_to_an_id || once && was_repeated)
     }
 
     /// Takes a value. Where another spelling, or another level of a result, has it already, both
     /// must say the same.
+    #[inline(always)]
     pub(super) fn put(&mut self, field: Field, value: Value<'a>) {
-        let Some(place) = self.values.get_mut(usize::from(field.0)) else {
-            return;
-        };
+        match self.values.get_mut(usize::from(field.0)) {
+            Some(place @ Value::Absent) => *place = value,
+            Some(_) => self.put_again(field, value),
+            None => {}
+        }
+    }
+
+    #[cold]
+    fn put_again(&mut self, field: Field, value: Value<'a>) {
         if value == Value::Absent {
             return;
         }
-        if *place != Value::Absent && !place.is_same(&value) {
-            self.content_key_repeated = true;
+        if let Some(place) = self.values.get_mut(usize::from(field.0)) {
+            self.content_key_repeated |= !place.is_same(&value);
+            *place = value;
         }
-        *place = value;
     }
 
     /// Takes a text. One with half a character in it is yet to be mended: for now only that.
+    #[inline(always)]
     pub(super) fn put_text(&mut self, field: Field, text: Quoted<'a>) {
+        if !text.has_escapes {
+            return self.put(field, Value::Text(text.inner.into()));
+        }
+        self.put_escaped(field, text);
+    }
+
+    #[cold]
+    fn put_escaped(&mut self, field: Field, text: Quoted<'a>) {
         match text.text() {
             Some(text) => self.put(field, Value::Text(text)),
             None => self.put_damage(field),

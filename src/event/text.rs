@@ -8,42 +8,65 @@ use std::{
 /// A text in memory of its own. Cheap to clone: the lengths that ids have need no allocation.
 #[derive(Clone)]
 pub(crate) enum Text {
-    Short { len: u8, bytes: [u8; Text::SHORT] },
+    Short(Short),
     Long(Arc<str>),
 }
 
 impl Text {
-    /// A UUID has 36 bytes.
-    const SHORT: usize = 38;
-
-    fn short(text: &str) -> Option<Self> {
-        let mut bytes = [0; Self::SHORT];
-        let len = u8::try_from(text.len()).ok()?;
-        bytes
-            .get_mut(..text.len())?
-            .copy_from_slice(text.as_bytes());
-        Some(Self::Short { len, bytes })
-    }
-
     pub(crate) fn as_str(&self) -> &str {
         match self {
-            // A text went in.
-            Self::Short { .. } => str::from_utf8(self.as_bytes()).unwrap_or_default(),
+            Self::Short(text) => text.as_str(),
             Self::Long(text) => text,
         }
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match self {
-            Self::Short { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Self::Short(text) => text.as_bytes(),
             Self::Long(text) => text.as_bytes(),
         }
     }
 }
 
+/// A text of at most 38 bytes, and zeros behind it.
+#[derive(Clone, Copy)]
+#[repr(align(8))] // looked at in words
+pub(crate) struct Short {
+    bytes: [u8; Self::MAX_LEN],
+    len: u8,
+}
+
+impl Short {
+    /// A UUID has 36 bytes.
+    const MAX_LEN: usize = 38;
+
+    fn new(text: &str) -> Option<Self> {
+        let mut bytes = [0; Self::MAX_LEN];
+        let len = u8::try_from(text.len()).ok()?;
+        bytes
+            .get_mut(..text.len())?
+            .copy_from_slice(text.as_bytes());
+        Some(Self { bytes, len })
+    }
+
+    /// A text went in. Whether it is one is looked at in steps of 16 bytes, and in single ones where
+    /// there are fewer: with some zeros it costs less.
+    fn as_str(&self) -> &str {
+        let len = usize::from(self.len);
+        let filled = len.next_multiple_of(16).min(Self::MAX_LEN);
+        let filled = self.bytes.get(..filled).unwrap_or_default();
+        let text = str::from_utf8(filled).unwrap_or_default();
+        text.get(..len).unwrap_or_default()
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
-        Self::short(text).unwrap_or_else(|| Self::Long(text.into()))
+        Short::new(text).map_or_else(|| Self::Long(text.into()), Self::Short)
     }
 }
 

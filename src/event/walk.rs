@@ -47,27 +47,23 @@ impl<'c, 'a, K: Keys> Walk<'c, 'a, K> {
     }
 
     fn object(&mut self, level: Level, start: usize) -> End {
-        let mut at = self.json.blanks(start + 1);
-        if self.json.byte(at) == Some(b'}') {
+        let json = self.json;
+        let mut at = json.blanks(start + 1);
+        if json.byte(at) == Some(b'}') {
             return Ok(at + 1);
         }
         loop {
-            let (key, value) = self.json.key(at)?;
+            let (key, value) = json.key(at)?;
             let key = self.key(level, key);
-            let is_of_use = key != Key::IGNORED && self.scanned.see(key, level);
-            at = match is_of_use {
-                true => self.take(key, value)?,
-                false => self.json.value(value)?,
-            };
-            at = self.json.blanks(at);
-            match self.json.byte(at) {
-                Some(b',') => at = self.json.blanks(at + 1),
-                Some(b'}') => return Ok(at + 1),
-                _ => return Err(NotJson),
+            at = self.member(level, key, value)?;
+            match json.expect(at, b',') {
+                Some(comma) => at = comma + 1,
+                None => return Ok(json.expect(at, b'}').ok_or(NotJson)? + 1),
             }
         }
     }
 
+    #[inline(always)]
     fn key(&mut self, level: Level, key: Quoted<'a>) -> Key {
         match key.text_in(&mut self.unescaped) {
             Some(key) => key_of::<K>(level, key),
@@ -76,18 +72,25 @@ impl<'c, 'a, K: Keys> Walk<'c, 'a, K> {
     }
 
     /// Takes what stands behind a key.
-    fn take(&mut self, key: Key, at: usize) -> End {
+    #[inline(always)]
+    fn member(&mut self, level: Level, key: Key, at: usize) -> End {
         match key.0 {
-            Role::Data => self.descend(Level::Data, at),
+            Role::Data if self.scanned.see_data() => self.descend(Level::Data, at),
             Role::Nested => self.descend(Level::WithinResult, at),
-            Role::Field(field, _) => self.field(field, at),
-            Role::Raw(field, _) => {
+            Role::Field(field, spelling) if self.scanned.see_field(field, spelling, level) => {
+                self.field(field, at)
+            }
+            Role::Raw(field, spelling) if self.scanned.see_field(field, spelling, level) => {
                 let end = self.json.value(at)?;
                 let raw = self.json.part(at, end)?;
                 self.scanned.put(field, Value::of_raw(raw));
                 Ok(end)
             }
-            Role::Foreign(_) | Role::Ignored => self.json.value(at),
+            Role::Foreign(product) => {
+                self.scanned.see_foreign(product);
+                self.json.value(at)
+            }
+            _ => self.json.value(at),
         }
     }
 

@@ -54,12 +54,11 @@ impl<'c> Content<'c> {
 
     /// Whether the body and the job's result name two things where there is one.
     fn differs(&self) -> bool {
-        let result = |field| {
-            self.result
-                .map_or(&Value::Absent, |result| result.get(field))
+        let Some(result) = self.result else {
+            return false;
         };
         [field::VOICE_ID, field::PHRASE].into_iter().any(|field| {
-            let (own, result) = (self.scanned.get(field), result(field));
+            let (own, result) = (self.scanned.get(field), result.get(field));
             !own.is_blank() && !result.is_blank() && !own.is_same(result)
         })
     }

@@ -15,7 +15,7 @@ impl VoiceId {
     }
 
     pub(super) fn is_valid(id: &str) -> bool {
-        !id.trim_start().is_empty() && id != "fail"
+        !id.chars().all(char::is_whitespace) && id != "fail"
     }
 
     pub(super) fn parse(id: &str) -> Option<Self> {

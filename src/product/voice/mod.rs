@@ -112,6 +112,7 @@ impl Product for Voice {
         }
     }
 
+    #[inline]
     fn key(level: Level, key: &str) -> Key {
         match level {
             Level::Top if key == "code" => Key::field(field::CODE),
@@ -151,6 +152,7 @@ impl Product for Voice {
 }
 
 /// What means the same in a body and in the result of a job.
+#[inline(always)]
 fn content(key: &str) -> Option<Key> {
     Some(match key {
         "status" => Key::field(field::STATUS),

@@ -117,6 +117,9 @@ impl VoiceStatus {
 
 impl From<&str> for VoiceStatus {
     fn from(status: &str) -> Self {
+        if status.is_empty() {
+            return Self::Other("".into());
+        }
         let listed = Self::listed_as(status).or_else(|| Self::listed_as(status.trim()));
         listed.unwrap_or_else(|| Self::Other(status.into()))
     }

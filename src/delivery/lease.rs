@@ -12,9 +12,9 @@ use crate::util::timer::by;
 /// Until when a claim is surely ours. It counts from when the store was last asked, because that is
 /// the earliest at which it can have begun to count.
 pub(crate) struct Lease {
-    began: Instant,
-    /// In nanoseconds after that.
-    until: AtomicU64,
+    granted_until: Instant,
+    /// By how many nanoseconds it was renewed beyond that.
+    renewed_by: AtomicU64,
     /// The last renewal was not answered.
     is_failing: AtomicBool,
     /// The store said that somebody else holds the slot.
@@ -23,11 +23,11 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    /// A lease that was asked for after `began`, and ends `until`.
-    pub(crate) fn new(began: Instant, until: Instant) -> Self {
+    /// A lease that ends `until`, unless it is renewed.
+    pub(crate) fn new(until: Instant) -> Self {
         Self {
-            began,
-            until: AtomicU64::new(nanos(began, until)),
+            granted_until: until,
+            renewed_by: AtomicU64::new(0),
             is_failing: AtomicBool::new(false),
             is_lost: AtomicBool::new(false),
             lost: Notify::const_new(),
@@ -36,7 +36,8 @@ impl Lease {
 
     pub(crate) fn renew(&self, until: Instant) {
         // Tries that run side by side may be answered in any order.
-        self.until.fetch_max(nanos(self.began, until), Relaxed);
+        let by = nanos(self.granted_until, until);
+        self.renewed_by.fetch_max(by, Relaxed);
         self.is_failing.store(false, Relaxed);
     }
 
@@ -58,8 +59,8 @@ impl Lease {
 
     /// When it ends; `None` when it was lost.
     pub(crate) fn until(&self) -> Option<Instant> {
-        let until = Duration::from_nanos(self.until.load(Relaxed));
-        (!self.is_lost.load(Relaxed)).then(|| self.began + until)
+        let by = Duration::from_nanos(self.renewed_by.load(Relaxed));
+        (!self.is_lost.load(Relaxed)).then(|| self.granted_until + by)
     }
 
     /// Whether it lives, as far as this process can know.

@@ -202,7 +202,7 @@ impl Delivery {
             held: claim.held,
             record: claim.record,
             retain: claim.retain,
-            lease: Lease::new(began, claim.leased_until),
+            lease: Lease::new(claim.leased_until),
             is_detached: AtomicBool::new(false),
             meters,
             #[cfg(feature = "postgres")]

@@ -142,10 +142,14 @@ impl<'h> Found<'h> {
 
 /// `application/json` or any `+json`, in any case and with any parameters.
 fn names_json(content_type: &[u8]) -> bool {
+    const AS_MOST_WRITE_IT: &[u8] = b"application/json";
+    if content_type == AS_MOST_WRITE_IT {
+        return true;
+    }
     let essence = content_type.split(|byte| *byte == b';').next();
     let essence = essence.unwrap_or_default().trim_ascii();
     let suffix = essence.last_chunk::<5>();
-    essence.eq_ignore_ascii_case(b"application/json")
+    essence.eq_ignore_ascii_case(AS_MOST_WRITE_IT)
         || is_media_type(essence) && suffix.is_some_and(|it| it.eq_ignore_ascii_case(b"+json"))
 }
 

@@ -5,7 +5,7 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll, ready},
     time::Duration,
@@ -23,7 +23,7 @@ use crate::{
     store::{Claim, DedupStore, Owner, Record, Settled, SlotKey},
     util::{
         log,
-        panic::{Guarded, Panicked},
+        panic::{Guarded, Panicked, catch},
         timer::{Alarm, Backoff, OrAlarm, by, within},
     },
 };
@@ -92,6 +92,17 @@ impl<D: DedupStore> PatientStore<D> {
         )
     }
 
+    /// Claims in this poll. `None` also where there is no answer in it.
+    pub(crate) fn claim_at_once(
+        &self,
+        slot: &SlotKey,
+        owner: Owner,
+        cx: &mut Context<'_>,
+    ) -> Option<Claim> {
+        let claim = || self.store.claim(slot, owner, self.times.lease);
+        self.at_once("claim", claim, cx)
+    }
+
     /// Renews the lease of a delivery once, and notes until when it holds.
     pub(crate) async fn renew(&self, delivery: &Delivery) -> Result<Settled, D::Error> {
         let (asked, lease) = (Instant::now(), self.times.lease);
@@ -124,6 +135,15 @@ impl<D: DedupStore> PatientStore<D> {
         end: impl Fn() -> Instant,
     ) -> impl Future<Output = Option<Settled>> {
         self.once("commit", end, move || self.commit(delivery))
+    }
+
+    /// Commits in this poll. `None` also where there is no answer in it.
+    pub(crate) fn commit_at_once(
+        &self,
+        delivery: &Delivery,
+        cx: &mut Context<'_>,
+    ) -> Option<Settled> {
+        self.at_once("commit", || self.commit(delivery), cx)
     }
 
     pub(crate) fn release_once(
@@ -198,6 +218,26 @@ impl<D: DedupStore> PatientStore<D> {
     pub(crate) fn end_of_haste(&self, delivery: &Delivery) -> Option<Instant> {
         let end = delivery.lease().until()? + self.times.haste();
         (Instant::now() < end).then_some(end)
+    }
+
+    /// Tries an operation in this poll. `None` when it failed, panicked, or has to wait: then it is
+    /// dropped.
+    fn at_once<T, F>(
+        &self,
+        name: &'static str,
+        operation: impl FnOnce() -> F,
+        cx: &mut Context<'_>,
+    ) -> Option<T>
+    where
+        F: Future<Output = Result<T, D::Error>>,
+    {
+        match catch(name, || pin!(operation()).poll(cx)) {
+            Ok(Poll::Ready(Ok(answer))) => return Some(answer),
+            Ok(Poll::Ready(Err(error))) => log::store_failed(name, &error.into()),
+            Ok(Poll::Pending) => {}
+            Err(Panicked) => {} // logged where it was caught
+        }
+        None
     }
 
     /// Tries an operation once. `None` when it failed, panicked, or was not answered in time.

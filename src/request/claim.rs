@@ -1,6 +1,6 @@
 //! The step `claim`: who handles this event, if anybody has to.
 
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, task::Context, time::Duration};
 
 use tokio::time::Instant;
 
@@ -56,17 +56,49 @@ impl<D: DedupStore, P: Product> Claiming<D, P> {
         let slot = self.slots.slot(&arrival.event);
         self.admit(arrival, &slot)?;
         let leader = self.lead(arrival, slot).await?;
-        match self.ask(arrival.deadline, &slot).await? {
-            (Claim::Granted(held), asked) => Ok(Claimed {
+        let decided = self.ask(arrival.deadline, &slot).await?;
+        self.conclude(arrival, leader, decided)
+    }
+
+    /// The same for an event that has no variants, where nobody is ahead and the store decides in this
+    /// poll. `None` where it is otherwise: what was begun is undone then.
+    pub(super) fn claim_at_once(
+        &self,
+        arrival: &Arrival<P::Event>,
+        cx: &mut Context<'_>,
+    ) -> Option<Result<Claimed, Answer>> {
+        let slot = self.slots.slot(&arrival.event);
+        let Entry::Lead(leader) = self.twins.enter(slot) else {
+            return None;
+        };
+        let (owner, asked) = (Owner::random(), clock::now());
+        match self.store.claim_at_once(&slot, owner, cx)? {
+            claim @ (Claim::Granted(_) | Claim::Done(_)) => {
+                Some(self.conclude(arrival, leader, (claim, asked)))
+            }
+            Claim::InFlight { .. } => None,
+        }
+    }
+
+    /// What follows from what the store decided.
+    #[inline]
+    fn conclude(
+        &self,
+        arrival: &Arrival<P::Event>,
+        leader: Leader,
+        (claim, asked): Decided,
+    ) -> Result<Claimed, Answer> {
+        match claim {
+            Claim::Granted(held) => Ok(Claimed {
                 held,
                 leader,
                 asked,
             }),
-            (Claim::Done(record), _) => {
+            Claim::Done(record) => {
                 leader.done(record);
                 Err(self.classify.answer_from(arrival, &record))
             }
-            (Claim::InFlight { .. }, _) => Err(Answer::Refused(Rejection::StillInFlight)),
+            Claim::InFlight { .. } => Err(Answer::Refused(Rejection::StillInFlight)),
         }
     }
 

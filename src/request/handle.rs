@@ -118,19 +118,19 @@ impl<S: Handler> Call<'_, S> {
     }
 }
 
-/// Whether the request comes from another layer that handles the same event right now, and would wait
-/// for that one for as long as that one waits for us. No sender can write into extensions.
-pub(crate) fn is_within_itself<V: Event>(
+/// Refuses a request that comes from another layer which handles the same event right now, and would
+/// wait for that one for as long as that one waits for us. No sender can write into extensions.
+pub(crate) fn refuse_within_itself<V: Event>(
     slots: &Namespace,
     arrival: &Arrival<V>,
     request: Option<&HandlerRequest>,
-) -> bool {
+) -> Result<(), Answer> {
     let outer = request.and_then(|it| it.extensions().get::<Delivery>());
-    let is_within = outer.is_some_and(|it| *it.slot() == slots.slot(&arrival.event));
-    if is_within {
+    if outer.is_some_and(|it| *it.slot() == slots.slot(&arrival.event)) {
         log::mounted_twice(arrival.subject());
+        return Err(Answer::Refused(Rejection::MountedTwice));
     }
-    is_within
+    Ok(())
 }
 
 /// Gives the handler its event. Its request has the exact bytes that arrived, unless the provider's

@@ -29,7 +29,13 @@ mod verify;
 
 pub(crate) use self::{handle::Handled, mounted::Mounted, settings::Settings};
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    future::Future,
+    pin::pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use self::{
     caller::HandlerRequest,
@@ -44,8 +50,8 @@ use self::{
 use crate::{
     delivery::Arrival,
     process::drain::Drain,
-    product::Product,
-    reply::{Answer, Rejection},
+    product::{Event, Product},
+    reply::Answer,
     store::DedupStore,
 };
 
@@ -72,11 +78,27 @@ impl<D: DedupStore, P: Product> Line<D, P> {
         arrival: &mut Arrival<P::Event>,
         request: Option<&HandlerRequest>,
     ) -> Result<Claimed, Answer> {
-        if handle::is_within_itself(&self.claiming.slots, arrival, request) {
-            return Err(Answer::Refused(Rejection::MountedTwice));
-        }
+        handle::refuse_within_itself(&self.claiming.slots, arrival, request)?;
         self.confirming.confirm(arrival).await?;
         self.claiming.claim(arrival).await
+    }
+
+    /// The same in one poll, where there is no confirmer. Pending where somebody has to be waited for:
+    /// what was begun is undone then.
+    fn decide_at_once(
+        &self,
+        arrival: &mut Arrival<P::Event>,
+        request: Option<&HandlerRequest>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Claimed, Answer>> {
+        // Nothing but its claim decides on a success, and without a state to come back to that costs
+        // less.
+        if arrival.is_success() && arrival.event.variant().is_empty() {
+            handle::refuse_within_itself(&self.claiming.slots, arrival, request)?;
+            let claimed = self.claiming.claim_at_once(arrival, cx);
+            return claimed.map_or(Poll::Pending, Poll::Ready);
+        }
+        pin!(self.decide(arrival, request)).poll(cx)
     }
 }
 

@@ -1,9 +1,8 @@
 //! The inner service behind the steps, and an event's way through them.
 
 use std::{
-    future::{Future, poll_fn},
+    future::poll_fn,
     ops::Deref,
-    pin::pin,
     sync::{Arc, Mutex},
     task::{Context, Poll},
 };
@@ -57,7 +56,8 @@ impl<S: Handler, D: DedupStore, P: Product> Mounted<S, D, P> {
     ) -> Begun<Handled<S::Body, S::Error>> {
         let inside = Inside::enter(self);
         if D::ANSWERS_AT_ONCE && inside.line.confirming.confirmer.is_none() {
-            let decide = || pin!(inside.line.decide(&mut arrival, request.as_ref())).poll(cx);
+            let line = &inside.line;
+            let decide = || line.decide_at_once(&mut arrival, request.as_ref(), cx);
             match clock::at(now, decide) {
                 Poll::Ready(Ok(claimed)) => {
                     let running = inside.deliver(arrival, claimed, request);

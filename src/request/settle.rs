@@ -1,10 +1,6 @@
 //! The step `commit | release`: what becomes of a claim whose handler has ended.
 
-use std::{
-    future::Future,
-    pin::pin,
-    task::{Context, Poll},
-};
+use std::{pin::pin, task::Context};
 
 use tokio::time::{Instant, sleep_until};
 
@@ -79,13 +75,7 @@ impl<D: DedupStore> Settling<D> {
         now: Instant,
         cx: &mut Context<'_>,
     ) -> Option<Settled> {
-        let commit = self
-            .store
-            .commit_once(delivery, || self.first_end(delivery));
-        match clock::at(Some(now), || pin!(commit).poll(cx)) {
-            Poll::Ready(settled) => settled,
-            Poll::Pending => None,
-        }
+        clock::at(Some(now), || self.store.commit_at_once(delivery, cx))
     }
 
     pub(crate) fn committed(delivery: &Delivery, leader: Leader, settled: Settled) -> Disposition {

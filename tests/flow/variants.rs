@@ -1,14 +1,20 @@
 //! One captured header pair can claim any progress, phrase or contradiction of its task: only so
 //! many of them reach the handler and the store.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use harness::{Callback, Receiver, Seen, accepting, key, said, send};
 use http::StatusCode;
-use suno_callback::{CallbackKind, Disposition, Limits, MemoryStore, Rejection, SunoCallbackLayer};
-use tower::Layer;
+use suno_callback::{
+    CallbackKind, Disposition, Limits, MemoryStore, Rejection, SunoCallbackLayer,
+    product::{AnyProduct, Product, Stage},
+};
+use tower::{Layer, Service};
 
 const LIMIT: usize = 16;
+
+/// How many ends of one task are let through.
+const ENDS: usize = 16 * LIMIT;
 
 struct Setup {
     layer: SunoCallbackLayer<MemoryStore>,
@@ -175,10 +181,28 @@ async fn how_many_variants_a_task_has_is_a_limit_that_can_be_set() {
     assert_eq!(answers, [true, true, false]);
 }
 
+/// Where nobody knows what a body means, each is a success of its own.
+#[tokio::test]
+async fn successes_that_differ_in_their_content_are_bounded_too() {
+    let layer = SunoCallbackLayer::new(key(), MemoryStore::default()).receives(AnyProduct);
+    let handler = tower::service_fn(async |_| Ok::<_, Infallible>(harness::answer(StatusCode::OK)));
+    let mut receiver = layer.layer(handler);
+    let mut answers = Vec::new();
+    for number in 0..=ENDS {
+        let data = r#"{"taskId":"task","callbackType":"complete"}"#;
+        let body = format!(r#"{{"code":200,"msg":"{number}","data":{data}}}"#);
+        assert_eq!(AnyProduct.parse(&body).unwrap().stage(), Stage::Success);
+        let reply = receiver.call(Callback::new("task", body).request()).await;
+        answers.push(reply.unwrap().extensions().get().copied());
+    }
+    let refused = answers.pop().unwrap();
+    assert_eq!(refused, Some(Rejection::TooManyVariants));
+    assert_eq!(answers, [None; ENDS]);
+}
+
 /// A captured pair can make up ends too, where each content is one: many, and not without end.
 #[tokio::test]
 async fn ends_that_differ_in_their_content_are_bounded_far_above_what_is_genuine() {
-    const ENDS: usize = 16 * LIMIT;
     let setup = Setup::validating();
     for number in 0..ENDS {
         let phrase = Callback::phrase("task", &format!("made up {number}"));

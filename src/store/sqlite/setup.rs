@@ -62,7 +62,7 @@ impl SqliteStore {
         Ok(transaction.commit().await?)
     }
 
-    /// A write, as a check needs it.
+    /// Under the lock of a writer, as a check needs it.
     pub(super) async fn check_version(&self) -> Result<(), SqliteStoreError> {
         let rows = self
             .rows(sqlx::query(self.statements.version.safe()))

@@ -6,11 +6,11 @@
 use std::{
     collections::{HashMap, hash_map::Entry},
     convert::Infallible,
-    future::{Future, Ready, ready},
+    future::{Ready, ready},
     ops::Range,
-    pin::{Pin, pin},
     sync::{Arc, Mutex},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
+    time::Duration,
 };
 
 use axum::http::{
@@ -18,12 +18,15 @@ use axum::http::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
+use futures_util::FutureExt;
 use hmac::{Hmac, KeyInit, Mac};
-use http_body_util::Full;
-use hyper::body::Body;
+use http_body_util::{BodyExt, Full};
 use serde::Deserialize;
-use sha2::Sha256;
-use suno_callback::{SIGNATURE_HEADER, TIMESTAMP_HEADER};
+use sha2::{Digest, Sha256};
+use suno_callback::{
+    MemoryStore, SIGNATURE_HEADER, TIMESTAMP_HEADER,
+    store::{Claim, DedupStore, Held, Owner, Record, SlotKey},
+};
 use tower::Service;
 
 use crate::template::{KEY, now};
@@ -31,11 +34,32 @@ use crate::template::{KEY, now};
 type Reply = Response<Full<Bytes>>;
 
 /// Around a handler that is ready at once.
-pub struct Straight<S> {
+struct Straight<S, M> {
     inner: S,
     /// Its midstates are computed once.
     key: Hmac<Sha256>,
-    done: Mutex<HashMap<String, bool>>,
+    memory: M,
+}
+
+/// Where is remembered what was handled.
+trait Memory {
+    type Held;
+
+    /// What its commit needs, unless somebody had it before.
+    fn claim(&self, task_id: &str) -> Option<Self::Held>;
+
+    fn commit(&self, task_id: &str, held: Self::Held);
+}
+
+/// Until the process ends, however many there are.
+#[derive(Default)]
+struct ForEver(Mutex<HashMap<String, bool>>);
+
+/// Within bounds, until a time, and under a lease: the layer's store, and a name for each slot.
+struct Bounded {
+    store: MemoryStore,
+    /// One block, compressed once and for all.
+    name: Sha256,
 }
 
 /// The event that a handler gets, in the body's own memory.
@@ -74,12 +98,24 @@ struct Data<'a> {
     voice_id: &'a str,
 }
 
-/// A handler that looks at both.
-pub fn in_tower() -> impl Service<Request<Full<Bytes>>, Error = Infallible> {
+/// A handler that looks at both, with a map.
+pub fn on_a_map() -> impl Service<Request<Full<Bytes>>, Error = Infallible> {
+    with(ForEver::default())
+}
+
+/// The same with the layer's store.
+pub fn on_the_store() -> impl Service<Request<Full<Bytes>>, Error = Infallible> {
+    with(Bounded {
+        store: MemoryStore::default(),
+        name: Sha256::new_with_prefix([0; 64]),
+    })
+}
+
+fn with(memory: impl Memory) -> impl Service<Request<Full<Bytes>>, Error = Infallible> {
     Straight {
         inner: tower::service_fn(on_event),
         key: Hmac::new_from_slice(KEY.as_bytes()).expect("any length"),
-        done: Mutex::default(),
+        memory,
     }
 }
 
@@ -95,9 +131,10 @@ async fn on_event(request: Request<Full<Bytes>>) -> Result<Reply, Infallible> {
     Ok(Response::new(Full::default()))
 }
 
-impl<S> Service<Request<Full<Bytes>>> for Straight<S>
+impl<S, M> Service<Request<Full<Bytes>>> for Straight<S, M>
 where
     S: Service<Request<Full<Bytes>>, Response = Reply, Error = Infallible>,
+    M: Memory,
 {
     type Response = Reply;
     type Error = Infallible;
@@ -115,9 +152,10 @@ where
     }
 }
 
-impl<S> Straight<S>
+impl<S, M> Straight<S, M>
 where
     S: Service<Request<Full<Bytes>>, Response = Reply, Error = Infallible>,
+    M: Memory,
 {
     fn read(&self, request: &mut Request<Full<Bytes>>) -> Option<Read> {
         let body = whole(request.body_mut())?;
@@ -142,36 +180,60 @@ where
         let read = Arc::new(read);
         let task_id = &read.body[read.task_id.clone()];
         let task_id = str::from_utf8(task_id).expect("a text");
-        if !self.claim(task_id) {
+        let Some(held) = self.memory.claim(task_id) else {
             return reply(StatusCode::OK, Outcome::Duplicate);
-        }
+        };
         request.extensions_mut().insert(Event(Arc::clone(&read)));
         request.extensions_mut().insert(Delivery(Arc::clone(&read)));
-        let mut context = Context::from_waker(Waker::noop());
-        let Poll::Ready(Ok(mut response)) = pin!(self.inner.call(request)).poll(&mut context)
-        else {
+        let Some(Ok(mut response)) = self.inner.call(request).now_or_never() else {
             unreachable!("a handler that waits does not belong here");
         };
-        self.commit(task_id);
+        self.memory.commit(task_id, held);
         response.extensions_mut().insert(Outcome::Accepted);
         response
     }
+}
 
-    fn claim(&self, task_id: &str) -> bool {
-        let mut done = self.done.lock().expect("nobody panics");
+impl Memory for ForEver {
+    type Held = ();
+
+    fn claim(&self, task_id: &str) -> Option<()> {
+        let mut done = self.0.lock().expect("nobody panics");
         match done.entry(task_id.to_owned()) {
             Entry::Vacant(vacant) => {
                 vacant.insert(false);
-                true
+                Some(())
             }
-            Entry::Occupied(_) => false,
+            Entry::Occupied(_) => None,
         }
     }
 
-    fn commit(&self, task_id: &str) {
-        if let Some(is_done) = self.done.lock().expect("nobody panics").get_mut(task_id) {
+    fn commit(&self, task_id: &str, (): ()) {
+        if let Some(is_done) = self.0.lock().expect("nobody panics").get_mut(task_id) {
             *is_done = true;
         }
+    }
+}
+
+impl Memory for Bounded {
+    type Held = (SlotKey, Held);
+
+    fn claim(&self, task_id: &str) -> Option<Self::Held> {
+        let name = self.name.clone().chain_update(task_id).finalize();
+        let slot = SlotKey::from(<[u8; 32]>::from(name));
+        let owner = Owner::from([1; 16]);
+        let claim = self.store.claim(&slot, owner, Duration::from_secs(5));
+        match claim.now_or_never() {
+            Some(Ok(Claim::Granted(held))) => Some((slot, held)),
+            _ => None,
+        }
+    }
+
+    fn commit(&self, _: &str, (slot, held): Self::Held) {
+        let record = Record::try_from(&[1; 25][..]).expect("short enough");
+        let retain = Duration::from_secs(24 * 3600);
+        let commit = self.store.commit(&slot, &held, &record, retain);
+        assert!(matches!(commit.now_or_never(), Some(Ok(_))));
     }
 }
 
@@ -195,11 +257,7 @@ fn head(request: &Request<Full<Bytes>>) -> Option<(&str, [u8; 32])> {
 
 /// A body that is there in one piece.
 fn whole(body: &mut Full<Bytes>) -> Option<Bytes> {
-    let mut context = Context::from_waker(Waker::noop());
-    match Pin::new(body).poll_frame(&mut context) {
-        Poll::Ready(Some(Ok(frame))) => frame.into_data().ok(),
-        _ => None,
-    }
+    body.frame().now_or_never()??.ok()?.into_data().ok()
 }
 
 fn within(text: &str, part: &str) -> Range<usize> {

@@ -41,6 +41,7 @@ pub const LAYER_DUPLICATE: &str = "axum: layer at a route, duplicate";
 pub const IN_TOWER: &str = "tower: layer, accepted";
 
 pub const STRAIGHT: &str = "tower: the contract, straight ahead, accepted";
+pub const STRAIGHT_ON_STORE: &str = "tower: the same on the layer's store, accepted";
 
 pub const TOWER: &str = "tower: bare";
 const AXUM: &str = "axum: bare";
@@ -85,7 +86,13 @@ fn floors() -> Vec<Variant> {
             in_tower(|| tower::service_fn(mounted::bare)),
             genuine,
         ),
-        variant(STRAIGHT, TOWER, in_tower(straight::in_tower), genuine),
+        variant(STRAIGHT, TOWER, in_tower(straight::on_a_map), genuine),
+        variant(
+            STRAIGHT_ON_STORE,
+            TOWER,
+            in_tower(straight::on_the_store),
+            genuine,
+        ),
         variant(AXUM, AXUM, in_axum(mounted::bare_router), genuine),
         variant(
             AXUM_STANDARD,

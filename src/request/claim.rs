@@ -1,6 +1,10 @@
 //! The step `claim`: who handles this event, if anybody has to.
 
-use std::{sync::Arc, task::Context, time::Duration};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 
@@ -61,22 +65,22 @@ impl<D: DedupStore, P: Product> Claiming<D, P> {
     }
 
     /// The same for an event that has no variants, where nobody is ahead and the store decides in this
-    /// poll. `None` where it is otherwise: what was begun is undone then.
+    /// poll. Pending where it is otherwise: what was begun is undone then.
     pub(super) fn claim_at_once(
         &self,
         arrival: &Arrival<P::Event>,
         cx: &mut Context<'_>,
-    ) -> Option<Result<Claimed, Answer>> {
+    ) -> Poll<Result<Claimed, Answer>> {
         let slot = self.slots.slot(&arrival.event);
         let Entry::Lead(leader) = self.twins.enter(slot) else {
-            return None;
+            return Poll::Pending;
         };
         let (owner, asked) = (Owner::random(), clock::now());
-        match self.store.claim_at_once(&slot, owner, cx)? {
-            claim @ (Claim::Granted(_) | Claim::Done(_)) => {
-                Some(self.conclude(arrival, leader, (claim, asked)))
+        match self.store.claim_at_once(&slot, owner, cx) {
+            Some(claim @ (Claim::Granted(_) | Claim::Done(_))) => {
+                Poll::Ready(self.conclude(arrival, leader, (claim, asked)))
             }
-            Claim::InFlight { .. } => None,
+            Some(Claim::InFlight { .. }) | None => Poll::Pending,
         }
     }
 

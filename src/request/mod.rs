@@ -95,8 +95,7 @@ impl<D: DedupStore, P: Product> Line<D, P> {
         // less.
         if arrival.is_success() && arrival.event.variant().is_empty() {
             handle::refuse_within_itself(&self.claiming.slots, arrival, request)?;
-            let claimed = self.claiming.claim_at_once(arrival, cx);
-            return claimed.map_or(Poll::Pending, Poll::Ready);
+            return self.claiming.claim_at_once(arrival, cx);
         }
         pin!(self.decide(arrival, request)).poll(cx)
     }

@@ -41,7 +41,7 @@ struct Straight<S, M> {
     memory: M,
 }
 
-/// Where is remembered what was handled.
+/// Remembers what was handled.
 trait Memory {
     type Held;
 

@@ -12,10 +12,10 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use tower::BoxError;
 
-use super::drain::Drain;
+use super::{drain::Drain, tries::Tries};
 use crate::{
     config::Times,
     delivery::Delivery,
@@ -24,7 +24,7 @@ use crate::{
     util::{
         log,
         panic::{Guarded, Panicked, catch},
-        timer::{Alarm, Backoff, OrAlarm, by, within},
+        timer::{Alarm, OrAlarm, by, within},
     },
 };
 
@@ -199,12 +199,7 @@ impl<D: DedupStore> PatientStore<D> {
 
     /// The further tries of an operation that has failed once.
     pub(crate) fn tries(&self, deadline: Instant) -> Tries {
-        let last = deadline.checked_sub(self.times.share());
-        Tries {
-            backoff: self.times.backoff(),
-            last: Some(last.unwrap_or(deadline)),
-            deadline,
-        }
+        Tries::of_one_that_failed(&self.times, deadline)
     }
 
     /// Until when an operation may take that begins now, where nobody waits for it.
@@ -264,35 +259,6 @@ impl<D> Clone for PatientStore<D> {
             times: self.times.clone(),
             drain: self.drain.clone(),
         }
-    }
-}
-
-/// When an operation is tried again before the claim is granted: after pauses, and a last time when
-/// the deadline leaves the handler no more than its share. A try that hangs is cut there, so that a
-/// store that has come back by then is found.
-pub(crate) struct Tries {
-    backoff: Backoff,
-    last: Option<Instant>,
-    deadline: Instant,
-}
-
-impl Tries {
-    /// Waits until the next try is due, and says until when it may take. `None` when there is none.
-    pub(crate) async fn next(&mut self) -> Option<Instant> {
-        let last = self.last?;
-        let due = Instant::now() + self.backoff.pause();
-        if due < last {
-            sleep_until(due).await;
-            return Some(last);
-        }
-        self.last = None;
-        sleep_until(last).await;
-        Some(self.deadline)
-    }
-
-    /// The operation was answered: should it fail again, the pauses start anew.
-    pub(crate) fn answered(&mut self, times: &Times) {
-        self.backoff = times.backoff();
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::claim::{Claiming, Decided};
 use crate::{
     config::Times,
-    process::patient::Tries,
+    process::tries::Tries,
     product::Product,
     reply::{Answer, Rejection},
     store::{Claim, DedupStore, Owner, SlotKey},

@@ -2,6 +2,7 @@
 
 mod error;
 mod file;
+mod patience;
 mod row;
 mod run;
 mod setup;
@@ -21,9 +22,9 @@ use tokio::time;
 
 use self::{
     file::DatabaseFile,
+    patience::patiently,
     row::State,
     run::Statement,
-    setup::patiently,
     statements::{Sql, Statements},
 };
 use super::{

@@ -1,15 +1,13 @@
 //! What is done once, before the first callback.
 
-use std::{future::Future, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use sqlx::{
     Row as _, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteSynchronous},
 };
 
-use tokio::time::{Instant, sleep};
-
-use super::{SqliteStore, SqliteStoreError, VERSION, error::is_busy};
+use super::{SqliteStore, SqliteStoreError, VERSION, patience::patiently};
 
 impl SqliteStore {
     /// How long a start waits for others that write.
@@ -103,28 +101,6 @@ impl SqliteStore {
             ));
         }
         Ok(())
-    }
-}
-
-/// Goes on while others do not let go of the file, for about as long as `patience`: SQLite itself waits
-/// as long as a callback may, and for a switch to WAL mode not at all.
-pub(super) async fn patiently<F>(
-    patience: Duration,
-    step: impl Fn() -> F,
-) -> Result<(), SqliteStoreError>
-where
-    F: Future<Output = Result<(), SqliteStoreError>>,
-{
-    let began = Instant::now();
-    loop {
-        match step().await {
-            Err(SqliteStoreError::Database(error))
-                if is_busy(&error) && began.elapsed() < patience =>
-            {
-                sleep(Duration::from_millis(20)).await;
-            }
-            done => return done,
-        }
     }
 }
 
